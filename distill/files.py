@@ -1,0 +1,185 @@
+"""Artefacts that are whole or absent: atomic writes, locks, hashes, cache folders."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import DistillError, RunError
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into an error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
+            errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
+            errno.EROFS: ("the file system is read-only", "choose another folder with --out"),
+            errno.EACCES: ("permission denied", "choose a folder you may write to"),
+            errno.EPERM: ("permission denied", "choose a folder you may write to"),
+            errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --out"),
+        }
+        if error.errno not in reasons:
+            raise
+        message, hint = reasons[error.errno]
+        raise RunError(f"cannot write: {message}", where=str(path), hint=hint) from error
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Write `data` to `path` in one step: readers see the old file or the new one, never a part.
+
+    Raises:
+        RunError: the disk is full, read-only or forbidden.
+    """
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(raw)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically. NaN and infinity are refused."""
+    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`.
+
+    Raises:
+        RunError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError("this file is missing", where=str(path), hint="run the command that makes it again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunError(
+            "this file is damaged", where=str(path), got=error, expected="JSON", hint="delete it and run the same command again"
+        ) from error
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, put in place of `path` on success and removed on failure.
+
+    Yields:
+        A temporary folder beside `path`.
+
+    Raises:
+        RunError: the disk is full, read-only or forbidden.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.tmp-", dir=path.parent))
+        os.chmod(work, 0o777 & ~_umask())
+        try:
+            yield work
+            old = work.with_name(work.name + ".old")
+            if path.exists():
+                os.replace(path, old)
+            os.replace(work, path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
+    """Hold the lock file `path` for the block. The system frees it when the process dies.
+
+    Args:
+        path: lock file; created when absent, left in place.
+        purpose: what the lock protects, for the error.
+        wait: True to wait for the other holder, False to refuse at once.
+
+    Raises:
+        RunError: another process holds it and `wait` is False.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if not wait:
+                stream.seek(0)
+                owner = stream.read().strip() or "unknown process"
+                raise RunError(
+                    f"{purpose} is in use",
+                    where=str(path.parent),
+                    got=owner,
+                    hint="wait until it ends, or give this run another name or folder",
+                ) from error
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        stream.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%dT%H:%M:%S')}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_folder(path: Path, *, skip: tuple[str, ...] = ()) -> dict[str, str]:
+    """Relative path -> hex sha256 of every file below `path`, sorted, without top-level names in `skip`."""
+    files = (file for file in sorted(path.rglob("*")) if file.is_file())
+    pairs = ((file.relative_to(path), file) for file in files)
+    return {name.as_posix(): sha256_file(file) for name, file in pairs if name.parts[0] not in skip}
+
+
+def fingerprint(value: Any) -> str:
+    """A short stable key (16 hex digits) of a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def cache_dir() -> Path:
+    """`$DISTILL_CACHE`, or `~/.cache/distill`."""
+    return Path(os.environ.get("DISTILL_CACHE") or Path.home() / ".cache" / "distill").expanduser()
+
+
+def require(condition: bool, error: DistillError) -> None:
+    """Raise `error` unless `condition` holds."""
+    if not condition:
+        raise error
+
+
+def _umask() -> int:
+    """The process's umask; reading it needs setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Students: small encoders made from trained ones."""

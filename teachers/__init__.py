@@ -1,0 +1,1 @@
+"""Teachers: load any encoder, store what it says of each sentence."""

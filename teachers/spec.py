@@ -1,0 +1,27 @@
+"""How a recipe names a teacher. Imports no torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TeacherSpec(BaseModel):
+    """The model that is distilled.
+
+    Attributes:
+        model: hub id, folder, or `package:IMPORT_NAME` (an installed package that ships a model folder).
+        prompt: text put before every sentence ("query: "), or the name of a prompt the model defines.
+            None keeps the model's own default prompt.
+        max_length: longest input in tokens; None keeps the model's own.
+        revision: hub commit, tag or branch.
+        batch_size: sentences per forward when the teacher labels text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1)
+    prompt: str | None = None
+    max_length: int | None = Field(default=None, ge=4, le=8192)
+    revision: str | None = None
+    batch_size: int = Field(default=32, ge=1)
+    finetune: None = None
