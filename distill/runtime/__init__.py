@@ -1,1 +1,1 @@
-
+"""Torch-free inference on an exported folder: numpy, onnxruntime and tokenizers alone."""

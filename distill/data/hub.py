@@ -1,0 +1,88 @@
+"""A data set of the Hugging Face hub as a table, streamed: nothing but the rows that are read is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..errors import DataError, MissingExtra, shorten
+from ..recipe import SourceSpec
+from .tables import Row
+
+
+class HubTable:
+    """Rows of one split of a hub data set.
+
+    Where the hub is switched off (HF_HUB_OFFLINE=1), a copy in the local cache is read instead.
+
+    Args:
+        spec: its id, subset, split and revision.
+
+    Raises:
+        DataError: unknown data set, subset or split, or the hub cannot be reached.
+        MissingExtra: the package `datasets` is not installed.
+    """
+
+    def __init__(self, spec: SourceSpec) -> None:
+        try:
+            import datasets
+        except ImportError as error:
+            raise MissingExtra("train", "datasets", f"reading the hub data set '{spec.source}'") from error
+        self.where = f"{spec.source} ({spec.split})"
+        offline = bool(datasets.config.HF_HUB_OFFLINE)
+        try:
+            self._rows: Any = datasets.load_dataset(
+                spec.source, spec.subset, split=spec.split, revision=spec.revision, streaming=not offline
+            )
+            sample = next(iter(self._rows), None)
+        except Exception as error:  # the library raises kinds of many packages
+            raise _problem(spec, error, offline) from error
+        features = getattr(self._rows, "features", None) or sample or {}
+        self.names: tuple[str, ...] | None = tuple(features)
+        self.first = tuple(sample.get(name) for name in self.names) if sample else None
+
+    def read(self, positions: Sequence[int]) -> Iterator[Row]:
+        """Every row's values at `positions`, in order."""
+        names = [(self.names or ())[position] for position in positions]
+        rows = enumerate(self._rows, 1)
+        while True:
+            try:
+                number, row = next(rows)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise DataError(
+                    f"reading this data set broke off: {shorten(error)}", where=self.where, hint="run the same command again"
+                ) from error
+            yield number, tuple(row.get(name) for name in names)
+
+
+def _problem(spec: SourceSpec, error: Exception, offline: bool) -> DataError:
+    """Our words for what `datasets` raised."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    text = shorten(error)
+    if offline or kinds & {
+        "ConnectionError",
+        "OfflineModeIsEnabled",
+        "ConnectError",
+        "Timeout",
+        "TimeoutException",
+        "NetworkError",
+    }:
+        state = (
+            "the hub is switched off (HF_HUB_OFFLINE) and the data set is not in the cache"
+            if offline
+            else "the hub cannot be reached"
+        )
+        return DataError(
+            f"{state}: {text}",
+            where=spec.source,
+            expected="a data set of the hub, a file, or python-docs",
+            hint="check the connection, or download the data and name the file; python-docs needs no network",
+        )
+    return DataError(
+        f"this hub data set cannot be read: {text}",
+        where=spec.source,
+        got=f"subset {spec.subset or 'none'}, split {spec.split}",
+        hint="check the spelling of source, subset, split and revision; a file is named by its path",
+    )

@@ -1,0 +1,181 @@
+"""Sources -> cleaned, de-duplicated, split sentences that share nothing with the evaluation sets."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from ..errors import DataError
+from ..progress import track
+from ..recipe import DataSpec, ShareSpec, SourceSpec
+from .saved import PreparedData, load_prepared, save
+from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
+
+__all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
+
+_NOT_ALNUM = re.compile("[^a-z0-9]+")
+
+COUNTED = ("read", "bad_rows", "too_short", "too_long", "duplicates", "removed_evaluation", "removed_dev", "train", "dev")
+"""What is counted: sentences read, dropped (by reason, the first that applies) and kept; `bad_rows` are rows."""
+
+
+def prepare(
+    data: DataSpec,
+    *,
+    train: Iterable[str] | None = None,
+    evaluate: Mapping[str, ScoredPairs] | None = None,
+) -> PreparedData:
+    """Read, clean, de-duplicate and split the text of a recipe.
+
+    Two sentences are the same if they differ in case, spaces and punctuation alone. Sentences of `evaluate` and
+    `select` sets are removed from train and dev, those of dev from train.
+
+    Args:
+        data: the sources and limits.
+        train: sentences to use instead of `data.train`.
+        evaluate: labelled sets to use instead of `data.evaluate`.
+
+    Returns:
+        The text, and the counts of what was dropped.
+
+    Raises:
+        DataError: a source cannot be read, or fewer than two sentences are left for train or dev.
+    """
+    counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    if evaluate is None:
+        labelled = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
+    else:
+        labelled = {name: _given_pairs(pairs, name) for name, pairs in evaluate.items()}
+    select = read_pairs(data.select, on_bad_row=data.on_bad_row, counts=counts) if data.select else None
+    blocked = {
+        _digest(fold(text))
+        for pairs in (*labelled.values(), *([select] if select else []))
+        for side in (pairs.sentences1, pairs.sentences2)
+        for text in side
+    }
+    held_out: dict[bytes, str] = {}
+    if isinstance(data.dev, SourceSpec):
+        dev_counts: Counter[str] = Counter()
+        held_out = _clean(_read([data.dev], data, dev_counts), data, blocked, set(), dev_counts)
+        counts["bad_rows"] += dev_counts["bad_rows"]
+        _enough(held_out, "dev", data.dev.source, dev_counts)
+    sentences = _read(data.train, data, counts) if train is None else _given(train)
+    where = ", ".join(spec.source for spec in data.train) if train is None else "the sentences given"
+    kept = _clean(sentences, data, blocked, set(held_out), counts)
+    if isinstance(data.dev, ShareSpec):
+        _enough(kept, "train and dev", where, counts, least=4)
+        dev = _share(kept, data.dev.share, data.dev_limit)
+        for key in dev:
+            del kept[key]
+    else:
+        _enough(kept, "train", where, counts)
+        dev = dict(sorted(held_out.items())[: data.dev_limit])
+    counts["train"], counts["dev"] = len(kept), len(dev)
+    return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts))
+
+
+def normalise(text: str) -> str:
+    """`text` in Unicode form NFC, every run of white space one space, none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def fold(text: str) -> str:
+    """The key under which two sentences are the same: letters and digits alone, case folded; all of it if there are none."""
+    if text.isascii():
+        return _NOT_ALNUM.sub("", text.lower()) or normalise(text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LNM") or normalise(text)
+
+
+def _read(specs: Iterable[SourceSpec], data: DataSpec, counts: Counter[str]) -> Iterator[str]:
+    for spec in specs:
+        sentences = read_sentences(spec, on_bad_row=data.on_bad_row, counts=counts)
+        if spec.source == PYTHON_DOCS:  # shows its own progress
+            yield from sentences
+        else:
+            yield from track(sentences, total=spec.limit, description=f"Reading {spec.source}", unit="sentences")
+
+
+def _given(sentences: Iterable[str]) -> Iterator[str]:
+    """Sentences given from Python, their kind checked."""
+    if isinstance(sentences, str):
+        raise DataError("one string is not a list of sentences", where="train", got=sentences, expected="an iterable of strings")
+    for index, sentence in enumerate(sentences):
+        if not isinstance(sentence, str) or UNREADABLE.search(sentence):
+            raise DataError("not a sentence", where=f"train[{index}]", got=repr(sentence), expected="a string without null bytes")
+        yield sentence
+
+
+def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
+    """Labelled pairs given from Python, their content checked."""
+    where = f"evaluation set '{name}'"
+    if not len(pairs.sentences1) == len(pairs.sentences2) == len(pairs.scores):
+        got = f"{len(pairs.sentences1)}, {len(pairs.sentences2)} and {len(pairs.scores)}"
+        raise DataError("sentences and scores differ in number", where=where, got=got)
+    rows = list(zip(pairs.sentences1, pairs.sentences2, np.asarray(pairs.scores, dtype=np.float64).tolist(), strict=True))
+    for index, row in enumerate(rows):
+        if not isinstance(row[0], str) or not isinstance(row[1], str) or not math.isfinite(row[2]):
+            raise DataError(
+                "not a scored pair", where=f"{where}[{index}]", got=repr(row), expected="two strings and a finite score"
+            )
+    return make_pairs(rows, where)
+
+
+def _clean(
+    sentences: Iterable[str], data: DataSpec, blocked: set[bytes], dev: set[bytes], counts: Counter[str]
+) -> dict[bytes, str]:
+    """Digest -> sentence of those that are kept, in order; what is dropped is counted."""
+    kept: dict[bytes, str] = {}
+    for raw in sentences:
+        counts["read"] += 1
+        text = normalise(raw)
+        if len(text) < data.min_chars:
+            counts["too_short"] += 1
+            continue
+        if len(text) > data.max_chars:
+            counts["too_long"] += 1
+            continue
+        key = _digest(fold(text))
+        if key in blocked:
+            counts["removed_evaluation"] += 1
+        elif key in dev:
+            counts["removed_dev"] += 1
+        elif key in kept:
+            counts["duplicates"] += 1
+        else:
+            kept[key] = text
+    return kept
+
+
+def _share(kept: dict[bytes, str], share: float, limit: int) -> dict[bytes, str]:
+    """The sentences whose digest falls into the share, in the order of their digests.
+
+    At least two, at most `limit`, and two at least are left over.
+    """
+    order = sorted(kept)
+    bound = int(share * 2**64)
+    inside = sum(int.from_bytes(key[:8], "big") < bound for key in order)
+    return {key: kept[key] for key in order[: min(max(inside, 2), limit, len(order) - 2)]}
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=b"distill-split").digest()
+
+
+def _enough(kept: dict[bytes, str], part: str, where: str, counts: Counter[str], least: int = 2) -> None:
+    if len(kept) >= least:
+        return
+    dropped = [f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTED[1:7] if counts[name]]
+    raise DataError(
+        "this corpus is empty" if not counts["read"] else f"too few sentences are left for {part}",
+        where=where,
+        got=f"{len(kept)} of {counts['read']} read" + (f" (dropped: {', '.join(dropped)})" if dropped else ""),
+        expected=f"at least {least} different sentences",
+        hint="give more text, or check min_chars, max_chars and the columns" if counts["read"] else None,
+    )

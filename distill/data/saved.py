@@ -1,0 +1,107 @@
+"""Prepared text, and its form on disk: one Parquet file per part, and the counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from ..files import atomic_folder, read_json, write_json
+from .sources import ScoredPairs
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The text of a run.
+
+    Attributes:
+        train: sentences to learn from, in the order of their sources.
+        dev: held-out sentences, in an order that does not depend on that of the sources.
+        evaluate: name -> labelled pairs, untouched.
+        select: labelled pairs to choose the best checkpoint by, or None.
+        counts: what was read, kept and dropped, in sentences (`bad_rows` in rows): see `distill.data.prepare.COUNTED`.
+    """
+
+    train: list[str]
+    dev: list[str]
+    evaluate: dict[str, ScoredPairs]
+    select: ScoredPairs | None
+    counts: dict[str, int]
+
+
+def save(prepared: PreparedData, folder: Path) -> None:
+    """Write `prepared` to `folder`, which is replaced as a whole.
+
+    It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select.parquet (sentence1, sentence2,
+    score), and counts.json (the counts, and the names of the evaluation sets in order).
+
+    Raises:
+        RunError: the disk is full, read-only or forbidden.
+    """
+    with atomic_folder(folder) as work:
+        _write(work / "train.parquet", {"text": prepared.train})
+        _write(work / "dev.parquet", {"text": prepared.dev})
+        for name, pairs in prepared.evaluate.items():
+            _write(work / f"evaluate-{name}.parquet", _columns(pairs))
+        if prepared.select is not None:
+            _write(work / "select.parquet", _columns(prepared.select))
+        write_json(work / "counts.json", {"counts": prepared.counts, "evaluate": list(prepared.evaluate)})
+
+
+def load_prepared(folder: Path) -> PreparedData:
+    """What `save` wrote.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    facts = read_json(folder / "counts.json")
+    try:
+        counts = {str(name): int(count) for name, count in facts["counts"].items()}
+        names = [str(name) for name in facts["evaluate"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(folder / "counts.json", error) from error
+    select = folder / "select.parquet"
+    return PreparedData(
+        train=_read(folder / "train.parquet", ["text"])[0],
+        dev=_read(folder / "dev.parquet", ["text"])[0],
+        evaluate={name: _pairs(folder / f"evaluate-{name}.parquet") for name in names},
+        select=_pairs(select) if select.exists() else None,
+        counts=counts,
+    )
+
+
+def _columns(pairs: ScoredPairs) -> dict[str, Any]:
+    return {"sentence1": pairs.sentences1, "sentence2": pairs.sentences2, "score": pairs.scores}
+
+
+def _write(path: Path, columns: dict[str, Any]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    types = {name: pyarrow.float64() if name == "score" else pyarrow.string() for name in columns}
+    arrays = [pyarrow.array(values, types[name]) for name, values in columns.items()]
+    pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), path)
+
+
+def _pairs(path: Path) -> ScoredPairs:
+    import numpy as np
+
+    first, second, scores = _read(path, ["sentence1", "sentence2", "score"])
+    return ScoredPairs(first, second, np.array(scores, dtype=np.float64))
+
+
+def _read(path: Path, names: list[str]) -> list[list[Any]]:
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.ParquetFile(path).read(columns=names)
+        return [table.column(name).to_pylist() for name in names]
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(
+        "this file is missing or damaged", where=str(path), got=error, hint="delete its folder and run the same command again"
+    )

@@ -1,0 +1,73 @@
+"""How a command ends: one message on stderr and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from .errors import DistillError, MissingExtra, shorten
+
+_OURS = ("distill", "teachers", "students")
+_debug = False
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived. No Exception, so that nothing swallows it on the way out."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__(number)
+
+
+def show_traceback(debug: bool) -> None:
+    """Switch on (True) or off that an error shows where in the code it arose."""
+    global _debug
+    _debug = debug
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Run a command and exit: 0 done, 1 a gate failed, 2 the user's mistake, 3 ours, 130 or 143 interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        command()
+    except DistillError as error:
+        _end(str(error), error.exit_code)
+    except Stopped as stop:
+        _end("stopped; run the same command again to go on", stop.exit_code)
+    except MemoryError:
+        _end("out of memory\n  try:      a smaller teacher.batch_size or train.batch_size", 3)
+    except Exception as error:
+        _end(f"internal error: {type(error).__name__}: {shorten(error)}\n  try:      distill --debug ... shows where it arose", 3)
+    sys.exit(0)
+
+
+@contextlib.contextmanager
+def needs_train(purpose: str) -> Iterator[None]:
+    """Turn a package that is missing inside the block into an error that names the extra to install.
+
+    Raises:
+        MissingExtra: an import of the block found no such package.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if not package or package in _OURS:
+            raise
+        raise MissingExtra("train", package, purpose) from error
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise Stopped(number)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    if _debug:
+        traceback.print_exc()
+    sys.stderr.write(message + "\n")
+    sys.exit(code)

@@ -1,0 +1,69 @@
+"""The module that is exported: token ids in, the finished sentence embedding out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+OUTPUTS = ("sentence_embedding", "last_hidden_state")
+
+
+class EmbeddingGraph(nn.Module):
+    """A sentence-transformer as one function of tensors.
+
+    Args:
+        encoder: its first module holds the Hugging Face model; every later module (pooling, dense, normalise)
+            becomes part of the graph.
+
+    Raises:
+        ModelError: a module keeps the prompt out of pooling, which needs the prompt's length at run time.
+    """
+
+    def __init__(self, encoder: SentenceTransformer) -> None:
+        super().__init__()
+        modules = list(encoder)
+        self.model = modules[0].auto_model
+        self.head = nn.ModuleList(modules[1:])
+        for module in self.head:
+            if getattr(module, "include_prompt", True) is False:
+                raise ModelError(
+                    "this model keeps its prompt out of pooling, which a fixed graph cannot do",
+                    where="export",
+                    got=type(module).__name__,
+                    expected="pooling over all tokens (include_prompt: true)",
+                    hint="set include_prompt to true in the pooling config and distil again",
+                )
+        self.input_names = graph_inputs(encoder)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """int64 [B, L] each -> sentence embedding [B, d], last hidden state [B, L, h]."""
+        extra = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra)[0]
+        features = {"token_embeddings": hidden, "attention_mask": attention_mask}
+        for module in self.head:
+            features = module(features)
+        return features["sentence_embedding"], hidden
+
+
+def graph_inputs(encoder: SentenceTransformer) -> tuple[str, ...]:
+    """The inputs of the encoder's graph, in order: `token_type_ids` only where the model embeds them and the tokenizer gives them."""
+    config = encoder[0].auto_model.config
+    tokenizer = encoder.tokenizer
+    types = getattr(config, "type_vocab_size", 0) and "token_type_ids" in getattr(tokenizer, "model_input_names", ())
+    return ("input_ids", "attention_mask", "token_type_ids") if types else ("input_ids", "attention_mask")
+
+
+def example_inputs(names: tuple[str, ...], pad_id: int) -> tuple[Tensor, ...]:
+    """Two rows of seven tokens, the second padded: what the exporter traces with."""
+    ids = torch.arange(4, 18, dtype=torch.int64).reshape(2, 7)
+    mask = torch.ones_like(ids)
+    ids[1, 5:], mask[1, 5:] = pad_id, 0
+    values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    return tuple(values[name] for name in names)

@@ -1,0 +1,161 @@
+"""Write the fp32 ONNX graph, and from it every preset that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..errors import DistillError, ModelError, UserError, nearest
+from ..files import atomic_write
+from .graph import OUTPUTS, EmbeddingGraph, example_inputs
+from .quantize import FILES, quantize, strip
+from .rewrite import gemm_to_matmul
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> None:
+    """Export an encoder to one self-contained fp32 ONNX file.
+
+    Inputs: int64 `input_ids`, `attention_mask` and, where the model has them, `token_type_ids`, each
+    [batch, sequence], both dynamic. Outputs: float32 `sentence_embedding` [batch, dim], pooled, projected and
+    normalised as the encoder does it, and `last_hidden_state` [batch, sequence, hidden].
+
+    Args:
+        encoder: the model; it is not changed.
+        target: the .onnx file; whole or absent.
+        opset: ONNX operator set, 18 to 23.
+
+    Raises:
+        ModelError: the model cannot be exported; the exporter's reason is told.
+    """
+    graph = EmbeddingGraph(_eager_copy(encoder)).eval()
+    inputs = example_inputs(graph.input_names, graph.model.config.pad_token_id or 0)
+    longest = positions(encoder)
+    axes = {0: torch.export.Dim("batch", min=1, max=65536), 1: torch.export.Dim("sequence", min=1, max=longest)}
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                graph,
+                inputs,
+                dynamo=True,
+                input_names=list(graph.input_names),
+                output_names=list(OUTPUTS),
+                dynamic_shapes=tuple(axes for _ in inputs),
+                opset_version=opset,
+                external_data=False,
+            )
+    except Exception as error:  # the exporter raises many kinds; all mean the same to a user
+        raise ModelError(
+            "this model cannot be exported to ONNX",
+            where=type(graph.model).__name__,
+            got=f"{type(error).__name__}: {error}",
+            hint="run with --debug for the exporter's own words",
+        ) from error
+    if program is None:
+        raise DistillError("the ONNX exporter gave nothing back", where="export")
+    model = program.model_proto
+    strip(model)
+    gemm_to_matmul(model)
+    atomic_write(target, model.SerializeToString(deterministic=True))
+
+
+def export_onnx(
+    model: str | Path | SentenceTransformer,
+    out: Path | str,
+    presets: Sequence[str] = ("fp32", "fast", "faithful"),
+    opset: int = 20,
+) -> dict[str, Any]:
+    """Export any encoder, quantize it and prove each file against torch.
+
+    Args:
+        model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer.
+        out: folder that gets the tokenizer, the torch model and `onnx/`; what is there is replaced as a whole.
+        presets: among fp32, fast, faithful.
+        opset: ONNX operator set, 18 to 23.
+
+    Returns:
+        The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", ...}}}.
+
+    Raises:
+        UserError: an unknown preset.
+        ModelError: the model cannot be loaded or exported.
+    """
+    from students.build import save_student
+    from teachers.load import load_encoder
+
+    from ..files import atomic_folder, write_json
+    from .parity import check_parity, probe_sentences
+
+    check_presets(presets)
+    encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else model
+    target = Path(out)
+    with atomic_folder(target) as work:
+        save_student(encoder, work)
+        write_presets(encoder, work, presets, opset)
+        parity = check_parity(encoder, work, presets, probe_sentences())
+        write_json(work / "parity.json", parity)
+    return parity
+
+
+def write_presets(encoder: SentenceTransformer, folder: Path, presets: Sequence[str], opset: int) -> dict[str, dict[str, int]]:
+    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts."""
+    check_presets(presets)
+    source = folder / "onnx" / FILES["fp32"]
+    write_graph(encoder, source, opset)
+    return {name: quantize(source, folder / "onnx" / FILES[name], name) for name in presets if name != "fp32"}
+
+
+def check_presets(presets: Sequence[str]) -> None:
+    """Refuse unknown presets, and a list without fp32, from which the others are made."""
+    for name in presets:
+        if name not in FILES:
+            raise UserError("unknown preset", where="presets", got=name, expected=", ".join(FILES), hint=nearest(name, FILES))
+    if "fp32" not in presets:
+        raise UserError(
+            "the preset fp32 is missing", where="presets", got=", ".join(presets), hint="the others are made from it: add fp32"
+        )
+
+
+def positions(encoder: SentenceTransformer) -> int:
+    """The longest sequence that the encoder's position table allows."""
+    config = encoder[0].auto_model.config
+    longest = int(getattr(config, "max_position_embeddings", 0) or 8192)
+    # RoBERTa and its kin number positions from pad_id + 1.
+    if config.model_type in ("roberta", "xlm-roberta", "mpnet", "camembert"):
+        longest -= (config.pad_token_id or 0) + 1
+    return longest
+
+
+def _eager_copy(encoder: SentenceTransformer) -> SentenceTransformer:
+    """A copy on the CPU, fp32, with plain attention: its graph is smaller than that of the fused kernel and equal in value."""
+    twin = copy.deepcopy(encoder).to("cpu").float().eval()
+    model = twin[0].auto_model
+    model.config = copy.deepcopy(model.config)
+    model.set_attn_implementation("eager")
+    return twin
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of torchvision, tree specs and axis names; none concerns the user. Errors still raise."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

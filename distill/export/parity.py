@@ -1,0 +1,123 @@
+"""Proof that an exported file says what the model says: the gate before any speed is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..evaluate.agreement import row_cosines
+from ..runtime.encoder import Encoder, load
+from .quantize import FILES, op_counts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MAX_ABS = 1e-4
+MEAN_COSINE = {"fast": 0.98, "faithful": 0.999}
+PROBES = 256
+
+_SUBJECTS = (
+    "The server",
+    "A young woman",
+    "Seoul",
+    "The report",
+    "My old camera",
+    "This algorithm",
+    "고양이 한 마리가",
+    "우리 회사는",
+)
+_VERBS = (
+    "answers",
+    "is looking at",
+    "was founded near",
+    "compares",
+    "cannot read",
+    "reminds us of",
+    "보고 있다",
+    "새로 만들었다",
+)
+_OBJECTS = (
+    "three small files.",
+    "the river at night?",
+    "a better translation!",
+    "12.5 % of all tests.",
+    "창밖의 비를.",
+    "검색 엔진을.",
+)
+
+
+def probe_sentences(count: int = PROBES) -> list[str]:
+    """Sentences of varied length and script for parity where no text of the user's is at hand: the same ones every time.
+
+    Args:
+        count: how many; repeats of a pattern grow longer, so that padding is met.
+    """
+    made = []
+    for i in range(count):
+        parts = [_SUBJECTS[i % len(_SUBJECTS)], _VERBS[(i // 3) % len(_VERBS)], _OBJECTS[(i // 5) % len(_OBJECTS)]]
+        made.append(" ".join(parts * (1 + i % 7)) + f" ({i})")
+    return made
+
+
+def check_parity(
+    encoder: SentenceTransformer, folder: Path, presets: Sequence[str], sentences: Sequence[str], *, prefix: str = ""
+) -> dict[str, Any]:
+    """Compare each exported file with its reference on text.
+
+    The fp32 file is compared with torch; the quantized ones with the fp32 file. Sentences go through one by one, so
+    that no padding is involved; batch invariance is the lowest cosine between a sentence alone and the same sentence
+    in a padded batch of 32.
+
+    Args:
+        encoder: the torch model that was exported.
+        folder: what `students.load` and `distill.load` take; holds `onnx/`.
+        presets: which files to check.
+        sentences: real text, prompts not added.
+        prefix: put before the files' paths in the result.
+
+    Returns:
+        The content of parity.json; `passed` per preset. Gates: fp32 max abs difference <= 1e-4; `fast` mean cosine
+        >= 0.98; `faithful` mean cosine >= 0.999.
+    """
+    texts = list(sentences)
+    torch_vectors = np.concatenate(
+        [encoder.encode([text], convert_to_numpy=True, show_progress_bar=False) for text in texts]
+    ).astype(np.float32)
+    models: dict[str, Any] = {}
+    reference = torch_vectors
+    for name in sorted(presets, key=list(FILES).index):
+        runtime = load(folder, precision=_precision(name))
+        alone, batched = _alone(runtime, texts), runtime.encode(texts, batch_size=32)
+        cosines = row_cosines(alone, reference)
+        max_abs = float(np.abs(alone - reference).max())
+        mean, least = float(cosines.mean()), float(cosines.min())
+        finite = bool(np.isfinite(alone).all() and np.isfinite(batched).all())
+        fp32 = name == "fp32"
+        models[name] = {
+            "file": f"{prefix}onnx/{FILES[name]}",
+            "reference": "torch" if fp32 else "fp32",
+            "max_abs": max_abs if finite else None,
+            "mean_cosine": mean if finite else None,
+            "min_cosine": least if finite else None,
+            "label_agreement": None,
+            "batch_invariance": float(row_cosines(alone, batched).min()) if finite else None,
+            "nodes": op_counts(folder / "onnx" / FILES[name]),
+            "gate": f"max_abs <= {MAX_ABS:g}" if fp32 else f"mean_cosine >= {MEAN_COSINE[name]:g}",
+            "passed": finite and (max_abs <= MAX_ABS if fp32 else mean >= MEAN_COSINE[name]),
+        }
+        if fp32:
+            reference = alone
+    return {"schema_version": 1, "sentences": len(texts), "models": models}
+
+
+def _alone(runtime: Encoder, texts: Sequence[str]) -> np.ndarray:
+    """Each sentence in a batch of its own, [n, d]."""
+    return np.concatenate([runtime.encode([text], batch_size=1) for text in texts])
+
+
+def _precision(name: str) -> Any:
+    """A preset's name as the literal type that `load` takes."""
+    return name

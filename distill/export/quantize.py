@@ -1,0 +1,151 @@
+"""Smaller ONNX files from the fp32 one, and the proof that what should be quantized is.
+
+`fast`: int8 weights per output channel and int8 activations, quantized as they come (MatMulInteger), plus int8
+embedding tables. `faithful`: 8-bit weights in blocks of 32 with fp32 activations (MatMulNBits), plus int8 embedding
+tables: its rows do not depend on what else is in the batch, and it is nearly lossless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+from ..errors import DistillError
+from ..files import atomic_write
+
+FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+BLOCK = 32
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime's quantizer advises shape pre-processing for every file, on the root logger; the advice does not apply."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+def expected_nodes(model: onnx.ModelProto) -> Counter[str]:
+    """What a quantizer has to turn: products with a constant matrix, and look-ups in a float table.
+
+    Args:
+        model: the fp32 graph.
+
+    Returns:
+        {"MatMul": n, "Gather": m}.
+    """
+    weights = {w.name: w for w in model.graph.initializer}
+    found: Counter[str] = Counter()
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in weights and len(weights[node.input[1]].dims) == 2:
+            found["MatMul"] += 1
+        table = weights.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is not None and table.data_type == onnx.TensorProto.FLOAT and len(table.dims) == 2:
+            found["Gather"] += 1
+    return found
+
+
+def quantized_nodes(model: onnx.ModelProto) -> Counter[str]:
+    """How many products and look-ups of a quantized graph run on 8-bit weights, as {"MatMul": n, "Gather": m}."""
+    weights = {w.name: w for w in model.graph.initializer}
+    found: Counter[str] = Counter()
+    for node in model.graph.node:
+        if node.op_type in ("MatMulInteger", "MatMulNBits") and any(name in weights for name in node.input[1:2]):
+            found["MatMul"] += 1
+        if node.op_type == "Gather" and node.input[0] in weights:
+            kind = weights[node.input[0]].data_type
+            found["Gather"] += kind in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) and len(weights[node.input[0]].dims) == 2
+    return found
+
+
+def op_counts(path: Path) -> dict[str, int]:
+    """Operator -> how often the graph in `path` holds it."""
+    return dict(sorted(Counter(node.op_type for node in onnx.load(path).graph.node).items()))
+
+
+def quantize(source: Path, target: Path, preset: str) -> dict[str, int]:
+    """Write the quantized form of an fp32 graph.
+
+    Args:
+        source: the fp32 .onnx file, self-contained.
+        target: the file to write; whole or absent.
+        preset: `fast` or `faithful`.
+
+    Returns:
+        {"MatMul": n, "Gather": m}: how many nodes were quantized: all that could be.
+
+    Raises:
+        DistillError: the quantizer left a node in fp32 that it should have turned.
+    """
+    model = onnx.load(source)
+    expected = expected_nodes(model)
+    # The exporter may leave shapes that disagree with its own weights; shape inference rebuilds them.
+    del model.graph.value_info[:]
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        work = Path(folder)
+        plain, done = work / "plain.onnx", work / "done.onnx"
+        if preset == "fast":
+            onnx.save(model, plain)
+            quantize_dynamic(
+                plain,
+                done,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=False,
+                op_types_to_quantize=["MatMul", "Gather"],
+                extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
+            )
+        elif preset == "faithful":
+            blocks = MatMulNBitsQuantizer(model, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+            blocks.process()
+            blocks.model.save_model_to_file(str(plain), False)
+            quantize_dynamic(
+                plain,
+                done,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["Gather"],
+                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+            )
+        else:
+            raise ValueError(f"no preset '{preset}': fast or faithful")
+        result = onnx.load(done)
+    strip(result)
+    found = quantized_nodes(result)
+    if found != expected:
+        raise DistillError(
+            f"the quantizer for '{preset}' left nodes in fp32",
+            where=str(source.name),
+            got=dict(found),
+            expected=str(dict(expected)),
+            hint="this onnxruntime treats the graph differently; use the tested versions of constraints.txt",
+        )
+    atomic_write(target, result.SerializeToString(deterministic=True))
+    return {name: int(found[name]) for name in ("MatMul", "Gather")}
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Drop what does not compute: stack traces, source paths, documentation, the exporter's own notes. In place."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    graph = model.graph
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    graph.doc_string = ""
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        if hasattr(part, "metadata_props"):
+            del part.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]

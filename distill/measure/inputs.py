@@ -1,0 +1,80 @@
+"""The token ids that are timed: the same for every model of one vocabulary, no padding, no special tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from ..files import read_json
+
+SEED = 20_240
+# These families number positions from the padding id + 1.
+OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What a model takes.
+
+    Attributes:
+        vocabulary: number of token ids.
+        special: ids that ordinary text never gives.
+        longest: longest sequence that the position table allows; None without one.
+    """
+
+    vocabulary: int
+    special: tuple[int, ...]
+    longest: int | None
+
+
+def read_facts(folder: Path) -> InputFacts:
+    """Read what a model takes from config.json and tokenizer.json of its folder.
+
+    Raises:
+        ModelError: there is no config.json, or it names no vocabulary size.
+    """
+    home = _transformer_folder(folder)
+    if not (home / "config.json").is_file():
+        raise ModelError("config.json is missing", where=str(home), expected="the folder of a model, or of an exported one")
+    config = read_json(home / "config.json")
+    vocabulary = config.get("vocab_size")
+    if not isinstance(vocabulary, int) or vocabulary < 1:
+        raise ModelError("config.json names no vocabulary size", where=str(home), got=vocabulary, expected="vocab_size")
+    longest = config.get("max_position_embeddings")
+    if isinstance(longest, int) and config.get("model_type") in OFFSET_POSITIONS:
+        longest -= int(config.get("pad_token_id") or 0) + 1
+    tokenizer = home / "tokenizer.json"
+    added = read_json(tokenizer).get("added_tokens", []) if tokenizer.is_file() else []
+    special = tuple(sorted(int(token["id"]) for token in added if token.get("special")))
+    return InputFacts(vocabulary, special, longest if isinstance(longest, int) and longest > 0 else None)
+
+
+def random_batch(batch: int, sequence: int, vocabulary: int, special: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+    """Full-length random token ids from a fixed seed.
+
+    Args:
+        batch, sequence: the shape.
+        vocabulary: ids lie below this.
+        special: ids that are left out.
+
+    Returns:
+        input_ids, attention_mask (all 1) and token_type_ids (all 0), int64 [batch, sequence] each.
+    """
+    allowed = np.setdiff1d(np.arange(vocabulary, dtype=np.int64), np.asarray(special, np.int64))
+    if allowed.size == 0:
+        allowed = np.arange(vocabulary, dtype=np.int64)
+    ids = np.random.default_rng(SEED).choice(allowed, size=(batch, sequence))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+
+def _transformer_folder(folder: Path) -> Path:
+    """Older sentence-transformers keep the transformer in a folder of its own."""
+    modules = folder / "modules.json"
+    if (folder / "config.json").is_file() or not modules.is_file():
+        return folder
+    first = next((str(module.get("path", "")) for module in read_json(modules)), "")
+    return folder / first

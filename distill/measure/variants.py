@@ -1,0 +1,123 @@
+"""What is measured: a model in one format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ModelError
+from .size import weight_files
+
+EXPORTS = {"model.onnx": "fp32", "model_quantized.onnx": "fast", "model_faithful.onnx": "faithful"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model in one format.
+
+    Attributes:
+        name: unique among those measured together: teacher, student, fp32, fast, faithful.
+        role: teacher, student or export.
+        format: torch or onnx.
+        path: torch: the folder of a sentence-transformers or transformers model, or the id of a hub model that is in
+            the local cache. onnx: the .onnx file.
+        folder: onnx: holds config.json and tokenizer.json; None: two levels above the file.
+        weights: file or folder whose size is reported; None: `path`.
+        revision: of a hub model.
+    """
+
+    name: str
+    role: Literal["teacher", "student", "export"]
+    format: Literal["torch", "onnx"]
+    path: str | Path
+    folder: Path | None = None
+    weights: Path | None = None
+    revision: str | None = None
+
+    def location(self) -> Path:
+        """Where the model lies on this machine, as an absolute path.
+
+        Raises:
+            ModelError: it is not there; nothing is downloaded.
+        """
+        path = Path(self.path).expanduser()
+        if self.format == "onnx":
+            if not path.is_file():
+                raise ModelError("no such ONNX file", where=str(self.path))
+            return path.resolve()
+        if path.is_dir():
+            return path.resolve()
+        return _cached(str(self.path), self.revision)
+
+    def home(self) -> Path:
+        """The folder that holds config.json and tokenizer.json."""
+        if self.format == "torch":
+            return self.location()
+        return self.folder.expanduser().resolve() if self.folder is not None else self.location().parent.parent
+
+    def shown_path(self, root: Path) -> str:
+        """The path for a report: relative to `root` where it lies below, else the name alone; a hub id as it is."""
+        path = Path(self.path).expanduser()
+        if not path.exists():
+            return str(self.path)
+        path, root = path.resolve(), root.resolve()
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "student", exports: bool = True) -> list[Variant]:
+    """What there is to measure at a path.
+
+    Args:
+        path: a run folder (its student is taken), a model folder (its torch weights, and the files in `onnx/`), a
+            single .onnx file, or the id of a hub model in the local cache.
+        role: what the torch model is.
+        exports: False leaves the files in `onnx/` out.
+
+    Returns:
+        The torch model first, if there is one, named after its role; then the ONNX files: fp32, fast, faithful, others
+        by their file's name.
+
+    Raises:
+        ModelError: nothing to measure is there.
+    """
+    place = Path(path).expanduser()
+    if place.suffix == ".onnx":
+        found = Variant(EXPORTS.get(place.name, place.stem), "export", "onnx", place)
+        found.location()
+        return [found]
+    if not place.is_dir():
+        found = Variant(role, role, "torch", path)
+        found.location()
+        return [found]
+    if not (place / "config.json").is_file() and not (place / "modules.json").is_file() and (place / "student").is_dir():
+        place = place / "student"
+    variants = [Variant(role, role, "torch", place)] if weight_files(place) else []
+    files = sorted((place / "onnx").glob("*.onnx"), key=lambda file: ([*EXPORTS, file.name].index(file.name), file.name))
+    if exports:
+        variants += [Variant(EXPORTS.get(file.name, file.stem), "export", "onnx", file) for file in files]
+    if not variants:
+        raise ModelError(
+            "nothing to measure in this folder",
+            where=str(path),
+            got=", ".join(sorted(item.name for item in place.iterdir())) or "an empty folder",
+            expected="safetensors, or onnx/*.onnx",
+        )
+    return variants
+
+
+def _cached(model: str, revision: str | None) -> Path:
+    """The folder of a hub model in the local cache."""
+    error: Exception | None = None
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except Exception as reason:  # a dozen kinds: not cached, no valid id, no package
+        error = reason
+    raise ModelError(
+        "this model is not on this machine",
+        where=model,
+        expected="a model folder, or a hub model in the local cache",
+        hint="measuring downloads nothing: give a folder, or load the model once before",
+    ) from error

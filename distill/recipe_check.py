@@ -1,0 +1,127 @@
+"""Everything about a recipe that local files can tell before a run. Imports no torch, opens no connection."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import DistillError, RecipeError, UserError, nearest
+from .files import locate_model
+from .recipe import Recipe, SourceSpec
+from .recipe_load import Overrides, RecipeLike, load_recipe
+
+TRACKERS = {
+    "azure_ml": "azureml",
+    "clearml": "clearml",
+    "codecarbon": "codecarbon",
+    "comet_ml": "comet_ml",
+    "dagshub": "dagshub",
+    "dvclive": "dvclive",
+    "mlflow": "mlflow",
+    "neptune": "neptune",
+    "swanlab": "swanlab",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""What `train.report_to` may name -> the package it needs."""
+
+
+def check_recipe(recipe: RecipeLike, overrides: Overrides = ()) -> list[str]:
+    """Check a recipe's form, and that the models, packages, files and columns it names are there.
+
+    A model or data set of the hub that is not on this machine is a note, not an error: nothing is fetched here.
+
+    Args:
+        recipe, overrides: as in `load_recipe`.
+
+    Returns:
+        Notes worth reading before a run.
+
+    Raises:
+        RecipeError: everything that is wrong with it, at once.
+    """
+    resolved = load_recipe(recipe, overrides)
+    notes: list[str] = []
+    problems = [*_models(resolved, notes), *_data(resolved, notes), *_trackers(resolved)]
+    if problems:
+        raise RecipeError(problems, f"recipe '{resolved.name}'")
+    if importlib.util.find_spec("torch") is None:
+        notes.append("a run needs more packages than are installed: pip install 'distill-toolkit[train]'")
+    return notes
+
+
+def _models(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+    named = {"teacher.model": recipe.teacher.model}
+    if recipe.student.from_ != "teacher":
+        named["student.from"] = recipe.student.from_
+    for path, model in named.items():
+        try:
+            found = locate_model(model)
+        except DistillError as problem:
+            yield _placed(problem, path)
+            continue
+        if not Path(found).exists() and not _in_hub_cache(found):
+            notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
+
+
+def _data(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+    from .data.sources import check_source, source_kind
+
+    for path, spec in data_sources(recipe):
+        try:
+            problems = check_source(spec)
+            hub = not problems and source_kind(spec) == "hub"
+        except DistillError as error:
+            problems, hub = [error], False
+        for problem in problems:
+            yield _placed(problem, path)
+        if hub:
+            notes.append(f"{path}: '{spec.source}' is a data set of the hub; a run fetches it if it is not in the cache")
+
+
+def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
+    """Every source that a recipe reads, with its path in the recipe."""
+    data = recipe.data
+    for number, spec in enumerate(data.train):
+        yield f"data.train.{number}", spec
+    if isinstance(data.dev, SourceSpec):
+        yield "data.dev", data.dev
+    for name, labelled in data.evaluate.items():
+        yield f"data.evaluate.{name}", labelled
+    if data.select is not None:
+        yield "data.select", data.select
+
+
+def _trackers(recipe: Recipe) -> Iterator[DistillError]:
+    for name in recipe.train.report_to:
+        if name not in TRACKERS:
+            yield UserError(
+                f"unknown tracker '{name}'",
+                where="train.report_to",
+                hint=nearest(name, TRACKERS),
+                expected="one of: " + ", ".join(TRACKERS),
+            )
+        elif importlib.util.find_spec(TRACKERS[name]) is None:
+            yield UserError(
+                f"the tracker '{name}' needs a package that is not installed",
+                where="train.report_to",
+                hint=f"pip install {TRACKERS[name]}",
+            )
+
+
+def _placed(problem: DistillError, path: str) -> DistillError:
+    """The same problem, with the recipe path that led to it in front."""
+    where = path if problem.where in (None, path) else f"{path}: {problem.where}"
+    return UserError(problem.message, where=where, got=problem.got, expected=problem.expected, hint=problem.hint)
+
+
+def _in_hub_cache(model: str) -> bool:
+    """Whether the Hugging Face cache holds some revision of a hub model."""
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    owner_and_name = model if "/" in model else f"sentence-transformers/{model}"
+    names = {model, owner_and_name}
+    return any(any((cache / ("models--" + name.replace("/", "--")) / "snapshots").glob("*")) for name in names)

@@ -1,0 +1,148 @@
+"""The model card: `README.md` of the student's folder, with results that the hub can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .markdown import escape, fence, pairs, table
+from .model import build_report
+from .schema import Model, Report
+from .sections import data_facts, model_facts, usage
+from .tables import models_table, parity_table, sources_of
+from .words import metric_words, public_name
+
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "knowledge-distillation", "onnx"]
+DATA_FILE = re.compile(r"\.(txt|csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
+
+
+def model_card(run: Path) -> str:
+    """Model card of a run's student.
+
+    Args:
+        run: a run folder; see `build_report` for the files it needs.
+
+    Returns:
+        Markdown with YAML front matter: language and license where known, base model, tags, model-index results
+        of the student and of every exported file that met its gate.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    report = build_report(run)
+    front = yaml.safe_dump(front_matter(report), sort_keys=False, allow_unicode=True, width=120)
+    teacher = public_name(report.teacher.model or _value(report.recipe, "teacher", "model") or "its teacher")
+    prompt = report.teacher.prompt
+    blocks = [
+        f"---\n{front}---",
+        f"# {escape(report.name)}",
+        f"A sentence encoder: it maps text to vectors of {report.student.dim or report.teacher.dim or 'fixed'} dimensions whose "
+        f"cosine tells how alike two sentences are. Distilled from {escape(teacher)} with distill-toolkit.",
+        escape(report.summary),
+        *([f"Every sentence gets the prompt {escape(repr(prompt))} first; the loaders below do so too."] if prompt else []),
+        table(models_table(report)),
+        table(parity_table(report)),
+        "## How to load it\n\nHere `student` is the folder of this file.",
+        *(f"### {title}\n\n{fence(code, language)}" for title, language, code in usage(report)),
+        "## Training\n\n" + pairs(model_facts(report)),
+        "## Training data\n\n" + pairs(data_facts(report)),
+        "## Limits\n\nThe numbers hold for the sets and the machine they were measured on. The student has seen its "
+        f"teacher's vectors for this text alone: {escape(sources_of(report.recipe) or 'not recorded')}. "
+        "On text of another kind or language, measure before use. It carries over the teacher's biases.",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def front_matter(report: Report) -> dict[str, Any]:
+    """The metadata of the card, as the hub's schema wants it; what is unknown is left out."""
+    values: dict[str, Any] = {
+        "language": report.teacher.language or _language(report.recipe),
+        "license": report.teacher.license,
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": TAGS,
+        "base_model": _base_models(report),
+        "datasets": _hub_sources(report.recipe),
+        "metrics": sorted({quality.metric for model in report.models for quality in model.quality.values()}),
+        "model-index": _model_index(report),
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def _model_index(report: Report) -> list[dict[str, Any]]:
+    shown = [model for model in report.models if model.role != "teacher" and model.note is None]
+    tasks = sorted({task for model in shown for task in model.quality}, key=lambda task: (task == "agreement", task))
+    results = [result for task in tasks if (result := _result(report, task, shown))]
+    return [{"name": report.name, "results": results}] if results else []
+
+
+def _result(report: Report, task: str, models: list[Model]) -> dict[str, Any] | None:
+    metrics = [
+        {
+            "type": model.quality[task].metric,
+            "value": round(value, 6),
+            "name": f"{metric_words(model.quality[task].metric)} ({_runs_as(model)})",
+        }
+        for model in models
+        if task in model.quality and (value := model.quality[task].value) is not None
+    ]
+    if not metrics:
+        return None
+    agreement = task == "agreement"
+    name = "Agreement with the teacher on held-out text" if agreement else "Semantic textual similarity"
+    dataset = {"name": "held-out training text", "type": "unknown"} if agreement else _dataset(report.recipe, task)
+    return {"task": {"type": "sentence-similarity", "name": name}, "dataset": dataset, "metrics": metrics}
+
+
+def _runs_as(model: Model) -> str:
+    return "PyTorch" if model.role == "student" else (model.path or model.name).removeprefix("student/")
+
+
+def _dataset(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
+    source = _value(recipe, "data", "evaluate", task)
+    values = source if isinstance(source, Mapping) else {}
+    if not _is_hub_id(values.get("source")):
+        return {"name": task, "type": "unknown"}
+    found = {
+        "name": task,
+        "type": values["source"],
+        "config": values.get("subset"),
+        "split": values.get("split"),
+        "revision": values.get("revision"),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _base_models(report: Report) -> list[str]:
+    """Hub ids of the teacher and of the model the student was cut from; folders and packages have none."""
+    start = _value(report.recipe, "student", "from")
+    named = [report.teacher.hub_id, report.teacher.model or _value(report.recipe, "teacher", "model"), start]
+    return list(dict.fromkeys(str(name) for name in named if _is_hub_id(name)))
+
+
+def _hub_sources(recipe: Mapping[str, Any]) -> list[str]:
+    train = _value(recipe, "data", "train")
+    sources = [item.get("source") for item in train if isinstance(item, Mapping)] if isinstance(train, list) else []
+    return [str(source) for source in sources if _is_hub_id(source)]
+
+
+def _language(recipe: Mapping[str, Any]) -> str | None:
+    """The one case where the text's language is known: the prose of installed packages is English."""
+    return "en" if sources_of(recipe).replace("python-docs", "").strip(", ") == "" and sources_of(recipe) else None
+
+
+def _is_hub_id(name: Any) -> bool:
+    """Whether a name is of the form owner/name and neither a data file nor a folder of this machine."""
+    return isinstance(name, str) and bool(HUB_ID.match(name)) and not DATA_FILE.search(name) and not Path(name).exists()
+
+
+def _value(tree: Mapping[str, Any], *path: str) -> Any:
+    value: Any = tree
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,99 @@
+"""The rules of the headline: which file is best, what it keeps of the teacher, how much smaller and faster it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .schema import Headline, Latency, Model
+
+PREFERENCE = ("fast", "faithful", "fp32")
+CELL = (1, 32, 1)
+CELL_WORDS = "batch 1, sequence 32, 1 thread"
+
+
+def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
+    """The headline of a run.
+
+    best is the int8 file if it passed its gate, else the near-lossless one, else fp32. A number that cannot be
+    given is None, and a note says why.
+
+    Args:
+        models: every variant; latency is already withheld where parity failed.
+        recipe: the resolved recipe; its first evaluation set gives the quality.
+    """
+    by_name = {model.name: model for model in models}
+    best = next((by_name[name] for name in PREFERENCE if name in by_name and by_name[name].note is None), None)
+    teacher = by_name.get("teacher")
+    notes: list[str] = []
+    task = first_evaluation(recipe) or "agreement"
+    metric = _metric(models, task)
+    if best is None:
+        notes.append("no exported file passed its gate, so there is nothing to compare with the teacher")
+        return Headline(task=task, metric=metric, retained=None, smaller=None, faster=None, best=None, notes=tuple(notes))
+    return Headline(
+        task=task,
+        metric=metric,
+        retained=_retained(best, teacher, task, notes),
+        smaller=_smaller(best, teacher, notes),
+        faster=_faster(best, teacher, notes),
+        best=best.name,
+        notes=tuple(notes),
+    )
+
+
+def first_evaluation(recipe: Mapping[str, Any]) -> str | None:
+    """Name of the first labelled evaluation set of a resolved recipe."""
+    data = recipe.get("data")
+    evaluate = data.get("evaluate") if isinstance(data, Mapping) else None
+    return next(iter(evaluate), None) if isinstance(evaluate, Mapping) else None
+
+
+def row_at(model: Model | None, cell: tuple[int, int, int] = CELL) -> Latency | None:
+    """The latency row of (batch, sequence, threads), or None."""
+    rows = model.latency if model else ()
+    return next((row for row in rows if (row.batch, row.sequence, row.threads) == cell), None)
+
+
+def speedup(model: Model, teacher: Model | None, cell: tuple[int, int, int] = CELL) -> float | None:
+    """Teacher p50 / model p50 at one cell of the grid, or None."""
+    own, its = row_at(model, cell), row_at(teacher, cell)
+    return its.p50_ms / own.p50_ms if own and its and own.p50_ms > 0 else None
+
+
+def _metric(models: Sequence[Model], task: str) -> str:
+    found = next((model.quality[task].metric for model in models if task in model.quality), "")
+    return found or ("spearman" if task == "agreement" else "spearman_cosine")
+
+
+def _retained(best: Model, teacher: Model | None, task: str, notes: list[str]) -> float | None:
+    own = best.quality.get(task)
+    if own is None or own.value is None:
+        notes.append(f"the quality of '{best.name}' on {task} was not measured")
+        return None
+    if task == "agreement":
+        return own.details.get("spearman", own.value)
+    its = teacher.quality.get(task) if teacher else None
+    if its is None or its.value is None or its.value <= 0:
+        notes.append(f"the teacher has no positive value on {task} to compare with")
+        return None
+    return own.value / its.value
+
+
+def _smaller(best: Model, teacher: Model | None, notes: list[str]) -> float | None:
+    own, its = best.file_mb, teacher.file_mb if teacher else None
+    if own and its:
+        return its / own
+    notes.append(f"the file size of {'the teacher' if own else repr(best.name)} is unknown")
+    return None
+
+
+def _faster(best: Model, teacher: Model | None, notes: list[str]) -> float | None:
+    own, its = row_at(best), row_at(teacher)
+    if own is None or its is None:
+        missing = f"'{best.name}'" if own is None else "the teacher"
+        notes.append(f"{missing} was not timed at {CELL_WORDS}")
+        return None
+    if own.noisy or its.noisy:
+        notes.append("the speed was measured on a disturbed machine; measure again when it is calm")
+    return speedup(best, teacher)

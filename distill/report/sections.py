@@ -1,0 +1,169 @@
+"""The parts of the report that are pairs of name and value, and the code that shows how to use the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .schema import Report
+from .tables import facts, losses_of, sources_of
+from .words import MISSING, duration, figure, millions, public_name, whole
+
+Pairs = tuple[tuple[str, str], ...]
+LINK = {
+    "keep": "kept in the student: its vectors live in the teacher's space",
+    "drop": "used for training alone",
+    "none": "none: the widths agree",
+}
+
+
+def model_facts(report: Report) -> Pairs:
+    """Teacher and student, side by side in words."""
+    teacher, student = report.teacher, report.student
+    layers = student.layers
+    kept = f"{', '.join(map(str, layers))} of {student.source_layers or '?'}" if layers else None
+    return facts(
+        [
+            ("Teacher", public_name(teacher.model or _recipe(report, "teacher", "model") or MISSING)),
+            ("Teacher layers", whole(teacher.layers)),
+            ("Teacher width", whole(teacher.dim)),
+            ("Teacher parameters", _params(teacher.params, teacher.embedding_params)),
+            ("Longest input", f"{teacher.max_length} tokens" if teacher.max_length else None),
+            ("Prompt", repr(teacher.prompt) if teacher.prompt else None),
+            ("Unit-length vectors", None if teacher.normalizes is None else "yes" if teacher.normalizes else "no"),
+            ("Student made from", public_name(_recipe(report, "student", "from") or MISSING)),
+            ("Layers kept (from 0)", kept),
+            ("Student width", whole(student.dim)),
+            ("Student parameters", _params(student.params, student.embedding_params)),
+            ("Linear bridge", LINK.get(student.projection or "", student.projection)),
+        ]
+    )
+
+
+def data_facts(report: Report) -> Pairs:
+    """What was read, dropped and kept."""
+    data, signals = report.data, report.signals
+    return facts(
+        [
+            ("Training text", sources_of(report.recipe)),
+            ("Sentences read", whole(data.read)),
+            ("Used for training", whole(data.train)),
+            ("Held out (dev)", whole(data.dev)),
+            ("Duplicates dropped", whole(data.duplicates)),
+            ("Removed: also in an evaluation set or dev", whole(data.removed_evaluation)),
+            ("Too short / too long", f"{whole(data.too_short)} / {whole(data.too_long)}" if data.too_short is not None else None),
+            ("Malformed rows skipped", whole(data.bad_rows)),
+            ("Labelled by the teacher in this run", whole(signals.computed)),
+            ("Labels reused from the store", whole(signals.reused)),
+            ("Losses", losses_of(report.recipe)),
+        ]
+    )
+
+
+def cost_facts(report: Report) -> Pairs:
+    """Time and memory the run took, stage by stage."""
+    cost = report.cost
+    return facts(
+        [
+            ("Sentences through the teacher or its store", whole(cost.teacher_sentences)),
+            ("Training time", duration(cost.train_seconds)),
+            ("Total time", duration(cost.total_seconds)),
+            ("Peak memory of training", f"{whole(cost.peak_rss_mb)} MB" if cost.peak_rss_mb else None),
+            ("Time per stage", ", ".join(f"{stage.name} {duration(stage.seconds)}" for stage in report.stages)),
+        ]
+    )
+
+
+def environment_facts(report: Report) -> Pairs:
+    """The machine and the packages the numbers hold for."""
+    values = {key: value for key, value in report.environment.items() if key != "packages"}
+    packages = report.environment.get("packages") or {}
+    pairs: list[tuple[str, str | None]] = [(_title(key), _plain(value)) for key, value in values.items()]
+    pairs.append(("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())))
+    pairs.append(("distill-toolkit", report.toolkit))
+    pairs.append(("Seed", None if report.seed is None else str(report.seed)))
+    return facts([*pairs, ("Run started", report.created)])
+
+
+def usage(report: Report, folder: str = "student") -> list[tuple[str, str, str]]:
+    """How to load the result: (title, language, code).
+
+    Args:
+        folder: the student's folder, as the code should name it.
+    """
+    prompt = report.teacher.prompt or ""
+    best = report.model(report.headline.best)
+    file = "onnx/model.onnx" if best is None or best.path is None else best.path.rpartition("student/")[2]
+    call = '["A cat sits on the mat.", "The weather is fine."]'
+    inputs = f"[{prompt!r} + text for text in texts]" if prompt else "texts"
+    return [
+        (
+            "With sentence-transformers (PyTorch)",
+            "python",
+            f"from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer({folder!r})\n"
+            f"vectors = model.encode({call})",
+        ),
+        (
+            "With distill-toolkit (no torch)",
+            "python",
+            f"import distill\n\nencoder = distill.load({folder!r})  # precision='auto': the quickest file this CPU runs well\n"
+            f"vectors = encoder.encode({call})",
+        ),
+        (
+            "With onnxruntime alone",
+            "python",
+            "import json\n\nimport numpy as np\nimport onnxruntime as ort\nfrom tokenizers import Tokenizer\n\n"
+            f"folder, texts = {folder!r}, {call}\n"
+            'tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")\n'
+            'tokenizer.enable_truncation(json.load(open(f"{folder}/sentence_bert_config.json"))["max_seq_length"])\n'
+            'tokenizer.enable_padding(pad_id=json.load(open(f"{folder}/config.json")).get("pad_token_id") or 0)\n'
+            f'session = ort.InferenceSession(f"{{folder}}/{file}", providers=["CPUExecutionProvider"])\n'
+            f"rows = tokenizer.encode_batch({inputs})\n"
+            'columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}\n'
+            "feeds = {node.name: np.array([getattr(row, columns[node.name]) for row in rows], dtype=np.int64)\n"
+            "         for node in session.get_inputs()}\n"
+            'vectors = session.run(["sentence_embedding"], feeds)[0]',
+        ),
+    ]
+
+
+def reproduce(report: Report) -> str:
+    """Commands that make the run again."""
+    version = f"=={report.toolkit}" if report.toolkit and report.toolkit[0].isdigit() else ""
+    return f"pip install 'distill-toolkit[train]{version}'\ndistill run recipe.yaml --out again"
+
+
+def _params(total: int | None, embedding: int | None) -> str:
+    if total is None or embedding is None:
+        return millions(total)
+    return f"{millions(total)} ({millions(embedding)} embeddings, {millions(total - embedding)} encoder)"
+
+
+def _recipe(report: Report, part: str, key: str) -> str | None:
+    section = report.recipe.get(part)
+    value = section.get(key) if isinstance(section, Mapping) else None
+    return None if value is None else str(value)
+
+
+def _title(key: str) -> str:
+    known = {
+        "cpu": "CPU",
+        "os": "System",
+        "flags": "CPU flags",
+        "memory_gb": "Memory GB",
+        "load_before": "Load before",
+        "load_after": "Load after",
+    }
+    return known.get(key, key.replace("_", " ").capitalize())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or MISSING
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(item) for item in value) or MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return figure(value) if abs(value) < 1000 else whole(value)
+    return MISSING if value is None else str(value)

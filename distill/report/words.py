@@ -1,0 +1,155 @@
+"""Numbers and findings in plain words, one spelling for every form of the report."""
+
+from __future__ import annotations
+
+import math
+
+from .schema import Headline, Model, Report
+
+MISSING = "–"
+METRICS = {
+    "spearman": "Spearman of pair similarities",
+    "spearman_cosine": "Spearman of cosine",
+    "pearson_cosine": "Pearson of cosine",
+    "spearman_euclidean": "Spearman of Euclidean",
+    "pearson_euclidean": "Pearson of Euclidean",
+    "spearman_manhattan": "Spearman of Manhattan",
+    "pearson_manhattan": "Pearson of Manhattan",
+    "spearman_dot": "Spearman of dot product",
+    "pearson_dot": "Pearson of dot product",
+    "mean_cosine": "Mean cosine",
+    "top10_overlap": "Top-10 neighbour overlap",
+    "agreement_spearman": "Spearman of pair similarities, dev",
+    "agreement_cosine": "Mean cosine to the teacher, dev",
+    "sts_spearman": "Spearman of cosine, labelled dev set",
+}
+PRESETS = {
+    "teacher": "the model that was distilled, PyTorch fp32",
+    "student": "the distilled model, PyTorch fp32",
+    "fp32": "ONNX, full precision",
+    "fast": "ONNX, 8-bit weights and activations: smallest and quickest on CPUs with int8 dot products",
+    "faithful": "ONNX, 8-bit weights: nearly lossless, alike on every CPU",
+}
+
+STUDENTS = {
+    "fast": "The int8 student",
+    "faithful": "The near-lossless 8-bit student",
+    "fp32": "The student in full precision",
+}
+
+
+def metric_words(metric: str) -> str:
+    """The metric's name for people."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def percent(share: float | None) -> str:
+    """0.981 -> `98.1 %`."""
+    return MISSING if share is None else f"{100 * share:.1f} %"
+
+
+def points(value: float | None) -> str:
+    """A quality of 0..1 in points of 100: 0.8203 -> `82.03`."""
+    return MISSING if value is None else f"{100 * value:.2f}"
+
+
+def detail(value: float | None) -> str:
+    """A further metric: points of 100 for shares, counts and distances as they are."""
+    return points(value) if value is None or abs(value) <= 1 else figure(value)
+
+
+def interval(ci95: tuple[float, float] | None) -> str:
+    """(0.80, 0.84) -> `(80.0–84.0)`."""
+    return "" if ci95 is None else f"({100 * ci95[0]:.1f}–{100 * ci95[1]:.1f})"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A positive number with `digits` significant digits and no exponent: 1.5234 -> `1.52`, 90.9 -> `90.9`."""
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 8)}f}"
+
+
+def small(value: float | None) -> str:
+    """An error bound: 0.0000012 -> `1.2e-06`."""
+    return MISSING if value is None else f"{value:.1e}"
+
+
+def whole(value: float | None) -> str:
+    """12345 -> `12,345`."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def millions(value: int | None) -> str:
+    """22713216 -> `22.7M`; 9000 -> `9,000`."""
+    if value is None:
+        return MISSING
+    return f"{value / 1e6:.1f}M" if value >= 100_000 else whole(value)
+
+
+def duration(seconds: float | None) -> str:
+    """312.4 -> `5 min 12 s`."""
+    if seconds is None:
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest and not hours else ""]
+    return " ".join(part for part in parts if part)
+
+
+def ratio(value: float | None) -> str:
+    """5.31 -> `5.3×`."""
+    return MISSING if value is None else f"{value:.1f}×"
+
+
+def compared(value: float, more: str, less: str) -> str:
+    """5.31 -> `5.3 times smaller`; 0.5 -> `2.0 times larger`."""
+    return f"{value:.1f} times {more}" if value >= 0.995 else f"{1 / value:.1f} times {less}"
+
+
+def kept(headline: Headline) -> str | None:
+    """What the best file keeps of the teacher, as a clause; None where it is unknown."""
+    if headline.retained is None:
+        return None
+    if headline.task == "agreement":
+        return f"agrees with the teacher to {percent(headline.retained)} ({metric_words(headline.metric)}, held-out text)"
+    return f"keeps {percent(headline.retained)} of the teacher's quality ({metric_words(headline.metric)}, {headline.task})"
+
+
+def public_name(name: str) -> str:
+    """A model or source as others may read it: of a path outside the working folder the last part alone."""
+    return name.rstrip("/").rpartition("/")[2] if name.startswith(("/", "~", "..")) else name
+
+
+def summary(headline: Headline) -> str:
+    """The headline as one plain sentence."""
+    if headline.best is None:
+        return "No exported file passed its gate."
+    gains = [
+        compared(headline.smaller, "smaller", "larger") if headline.smaller else "",
+        compared(headline.faster, "faster", "slower") if headline.faster else "",
+    ]
+    gained = " and ".join(gain for gain in gains if gain)
+    told = " and ".join(clause for clause in (kept(headline), f"is {gained}" if gained else None) if clause)
+    who = STUDENTS.get(headline.best, f"The file '{headline.best}'")
+    return f"{who} {told or 'passed its gate; nothing could be compared with the teacher'}."
+
+
+def verdict(report: Report) -> str:
+    """One sentence on the gates."""
+    failed = [gate.model for gate in report.gates if not gate.passed]
+    if failed:
+        return "Failed its parity gate: " + ", ".join(failed) + "."
+    if not report.gates:
+        return "No exported file was checked."
+    return f"Every exported file passed its parity gate ({len(report.gates)} of {len(report.gates)})."
+
+
+def describe(model: Model) -> str:
+    """What a variant is."""
+    return PRESETS.get(model.name, f"{model.format}, {model.role}")

@@ -1,0 +1,72 @@
+"""Which of a folder's ONNX files to run on this machine."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+
+from ..errors import ModelError, nearest
+
+FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+# CPUs with one of these multiply int8 at a multiple of their fp32 speed; without, int8 may be slower than fp32.
+INT8_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def choose(folder: Path, precision: str) -> tuple[str, Path]:
+    """Settle a precision and its file.
+
+    Args:
+        folder: an exported folder, with `onnx/` in it.
+        precision: fp32, fast, faithful, or auto: `fast` where the file is there and the CPU has int8 dot products,
+            else `faithful`, else `fp32`.
+
+    Returns:
+        The precision and the path of its file.
+
+    Raises:
+        ModelError: an unknown precision, or no file for it; what is there is listed.
+    """
+    options = ["auto", *FILES]
+    if precision not in options:
+        raise ModelError(
+            "unknown precision",
+            where="precision",
+            got=precision,
+            expected=", ".join(options),
+            hint=nearest(str(precision), options),
+        )
+    present = {name: path for name, file in FILES.items() if (path := folder / "onnx" / file).is_file()}
+    order = [precision] if precision != "auto" else ["fast", "faithful", "fp32"]
+    if precision == "auto" and not has_int8_dot_product():
+        order = ["faithful", "fp32", "fast"]
+    for name in order:
+        if name in present:
+            return name, present[name]
+    raise ModelError(
+        f"no ONNX file for precision '{precision}'",
+        where=str(folder),
+        got="there: " + (", ".join(sorted(present)) or "no ONNX file at all"),
+        expected=" or ".join(f"onnx/{FILES[name]}" for name in order),
+        hint="choose a precision that is there" if present else "make the files with `distill export`",
+    )
+
+
+def has_int8_dot_product() -> bool:
+    """Whether this CPU has instructions for int8 dot products."""
+    return bool(cpu_flags() & INT8_DOT_PRODUCT)
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """The instruction sets of this CPU as Linux names them; of macOS only what Apple silicon always has."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+        return frozenset({"asimddp"}) if apple else frozenset()
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()

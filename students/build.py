@@ -1,0 +1,142 @@
+"""Build a student from a start model: cut layers, bridge the widths, end as the teacher ends."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from torch import nn
+
+from distill.errors import ModelError
+
+from .layers import choose_layers, cut_layers, layer_stack, position_limit
+from .save import save_student
+from .spec import LayersSpec
+
+__all__ = ["Student", "build_student", "save_student"]
+
+
+@dataclass
+class Student:
+    """A student before or after training.
+
+    Attributes:
+        model: the student itself: what is saved, exported and measured.
+        bridge: linear map from the student's vectors to the teacher's width that training alone uses
+            (projection `drop` with different widths), else None. It sees the vectors that `model` gives.
+        layers: 0-based indices of the start model's layers that were kept.
+        source_layers: layers of the start model.
+        projection: `none` where the widths agree, else `keep` (the bridge is a module of `model`) or `drop`.
+    """
+
+    model: SentenceTransformer
+    bridge: nn.Linear | None
+    layers: list[int]
+    source_layers: int
+    projection: Literal["none", "keep", "drop"]
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors that `model` gives."""
+        return _width(self.model)
+
+
+def build_student(
+    spec: LayersSpec,
+    source: SentenceTransformer,
+    *,
+    teacher_dim: int,
+    teacher_normalizes: bool,
+    teacher_prompt: str,
+    max_length: int,
+    seed: int,
+) -> Student:
+    """A student made of some layers of `source`, which is left as it is.
+
+    The student ends with Normalize exactly where the teacher does: trained toward unit vectors, vectors of free length
+    would have to learn their length as well. Its prompts are the teacher's prompt, applied by default, since that is
+    the only input it will have seen.
+
+    Args:
+        spec: which layers, and what becomes of the bridge.
+        source: the start model.
+        teacher_dim: width of the teacher's vectors.
+        teacher_normalizes: whether they have length 1.
+        teacher_prompt: text the teacher puts before every sentence; "" for none.
+        max_length: the teacher's longest input in tokens, used unless the recipe gives one; capped by the positions of
+            `source`.
+        seed: of the bridge's weights.
+
+    Raises:
+        ModelError: too few layers, a family that cannot be cut, or `spec.max_length` beyond the positions of `source`.
+    """
+    inner = source.transformers_model
+    if inner is None or not isinstance(source[0], Transformer):
+        raise ModelError(
+            "a student of layers starts from a model whose first module is a transformer",
+            where="student.from",
+            got=type(source[0]).__name__,
+        )
+    available = len(layer_stack(inner)[2])
+    kept = choose_layers(available, spec.layers)
+    length = _length(spec.max_length, max_length, position_limit(inner))
+    model = cut_layers(source, kept).float().requires_grad_(True)
+    model.truncate_dim = None
+    while isinstance(model[-1], Normalize):
+        del model[-1]
+    bridge: nn.Linear | None = None
+    projection: Literal["none", "keep", "drop"] = "none"
+    width = _width(model)
+    if width != teacher_dim:
+        projection = spec.projection
+        dense = _bridge(width, teacher_dim, seed)
+        if projection == "keep":
+            _append(model, dense)
+        else:
+            bridge = dense.linear.to(model.device)
+    if teacher_normalizes:
+        _append(model, Normalize())
+    for module in model:
+        if isinstance(module, Pooling):
+            module.include_prompt = True  # the prompt is part of the text from here on, in ONNX too
+    model.prompts = {"query": teacher_prompt, "document": teacher_prompt}
+    model.default_prompt_name = "query" if teacher_prompt else None
+    model.max_seq_length = length
+    return Student(model.eval(), bridge, kept, available, projection)
+
+
+def _append(model: SentenceTransformer, module: nn.Module) -> None:
+    """Put a module at the end, named by its place as SentenceTransformer names them."""
+    model.add_module(str(len(model)), module.to(model.device))
+
+
+def _width(model: SentenceTransformer) -> int:
+    """Width of a model's sentence vectors."""
+    width = model.get_embedding_dimension()
+    if width is None:
+        raise ModelError("the start model does not tell the width of its vectors", where="student.from")
+    return int(width)
+
+
+def _length(asked: int | None, teacher: int, limit: int | None) -> int:
+    """The student's longest input in tokens."""
+    if asked is not None and limit is not None and asked > limit:
+        raise ModelError(
+            "that is more than the start model can read", where="student.max_length", got=asked, expected=f"at most {limit}"
+        )
+    wanted = teacher if asked is None else asked
+    return int(min(wanted, limit if limit is not None else math.inf))
+
+
+def _bridge(width: int, teacher_dim: int, seed: int) -> Dense:
+    """A linear map with orthonormal rows or columns: before training it keeps angles where it widens."""
+    with torch.random.fork_rng(devices=[]):
+        dense = Dense(width, teacher_dim, activation_function=nn.Identity())
+    with torch.no_grad():
+        nn.init.orthogonal_(dense.linear.weight, generator=torch.Generator().manual_seed(seed))
+        dense.linear.bias.zero_()
+    return dense

@@ -1,0 +1,37 @@
+"""The runtime works where numpy, onnxruntime and tokenizers are all there is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import bag
+
+PROGRAM = """
+import sys
+
+HEAVY = {"torch", "transformers", "sentence_transformers", "pydantic", "onnx", "rich", "typer", "yaml", "psutil", "scipy"}
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in HEAVY:
+            raise ImportError(f"{name} is blocked in this test")
+
+sys.meta_path.insert(0, Blocker())
+from distill.runtime.encoder import load
+
+encoder = load(sys.argv[1], threads=1)
+print(encoder.encode(["the cat sat", "한국어"]).shape, encoder.dim)
+print("ours:", sorted(name for name in sys.modules if name.split(".")[0] in ("distill", "teachers", "students")))
+"""
+
+
+def test_with_everything_else_blocked(tmp_path):
+    folder = bag.folder(tmp_path / "m")
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "(2, 3) 3"
+    modules = ["distill", "distill.errors", "distill.runtime"]
+    modules += [f"distill.runtime.{name}" for name in ("encoder", "precision", "selfcontained", "session", "text")]
+    assert lines[1] == f"ours: {modules}"

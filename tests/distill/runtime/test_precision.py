@@ -1,0 +1,71 @@
+"""Which file `auto` takes, and what is said where a file is missing."""
+
+from __future__ import annotations
+
+import bag
+import numpy as np
+import pytest
+
+from distill.errors import ModelError
+from distill.runtime import precision
+from distill.runtime.encoder import load
+
+ALL = ("fp32", "fast", "faithful")
+
+
+@pytest.mark.parametrize(
+    ("dot_product", "files", "chosen"),
+    [
+        (True, ALL, "fast"),
+        (True, ("fp32", "faithful"), "faithful"),
+        (True, ("fp32",), "fp32"),
+        (False, ALL, "faithful"),
+        (False, ("fp32", "fast"), "fp32"),
+        (False, ("fast",), "fast"),
+    ],
+)
+def test_auto(tmp_path, monkeypatch, dot_product, files, chosen):
+    monkeypatch.setattr(precision, "has_int8_dot_product", lambda: dot_product)
+    encoder = load(bag.folder(tmp_path / "m", files=files))
+    assert encoder.precision == chosen
+    np.testing.assert_allclose(encoder.encode(["cat"]), [bag.vector("cat", scale=bag.SCALES[chosen])])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_precision_by_name(tmp_path, name):
+    encoder = load(bag.folder(tmp_path / "m"), precision=name)
+    assert encoder.precision == name
+    np.testing.assert_allclose(encoder.encode(["cat"]), [bag.vector("cat", scale=bag.SCALES[name])])
+
+
+def test_a_precision_that_is_not_there_lists_what_is(tmp_path):
+    with pytest.raises(ModelError, match="faithful, fp32") as caught:
+        load(bag.folder(tmp_path / "m", files=("fp32", "faithful")), "fast")
+    assert "model_quantized.onnx" in str(caught.value)
+    with pytest.raises(ModelError, match="no ONNX file at all"):
+        load(bag.folder(tmp_path / "n", files=()))
+
+
+def test_an_unknown_precision_names_the_nearest(tmp_path):
+    with pytest.raises(ModelError, match="did you mean 'faithful'"):
+        load(bag.folder(tmp_path / "m"), "faithfull")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu sse2 avx512_vnni\n", True),
+        ("processor\t: 0\nflags\t\t: fpu sse2 avx2\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd asimddp\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", False),
+        ("", False),
+    ],
+)
+def test_dot_products_are_read_from_the_flags(tmp_path, monkeypatch, text, expected):
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(precision, "Path", lambda name: tmp_path / "cpuinfo")
+    precision.cpu_flags.cache_clear()
+    try:
+        assert precision.has_int8_dot_product() is expected
+    finally:
+        precision.cpu_flags.cache_clear()

@@ -1,0 +1,88 @@
+"""`check_recipe` reads local files alone and tells everything at once."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from distill.errors import RecipeError
+from distill.recipe_check import TRACKERS, check_recipe
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("check opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def wheres(*overrides):
+    with pytest.raises(RecipeError) as caught:
+        check_recipe("quickstart", list(overrides))
+    assert all(problem.exit_code == 2 for problem in caught.value.problems)
+    return [problem.where.split(":")[0] for problem in caught.value.problems]
+
+
+def test_every_place_is_looked_at(tmp_path):
+    missing = tmp_path / "missing.csv"
+    assert wheres(
+        "teacher.model=./no-such-folder",
+        "student.from=package:no_such_package",
+        f"data.train=[{missing}, python-docs, {missing}]",
+        f"data.dev={missing}",
+        f"data.evaluate.sts={missing}",
+        f"data.select={missing}",
+        "train.report_to=[tensorbord]",
+    ) == [
+        "teacher.model",
+        "student.from",
+        "data.train.0",
+        "data.train.2",
+        "data.dev",
+        "data.evaluate.sts",
+        "data.select",
+        "train.report_to",
+    ]
+
+
+def test_the_nearest_file_is_told(tmp_path):
+    (tmp_path / "sentences.txt").write_text("A sentence.\nAnother one.\n")
+    with pytest.raises(RecipeError, match=r"sentences\.txt"):
+        check_recipe("quickstart", [f"data.train={tmp_path / 'sentence.txt'}"])
+    assert check_recipe("quickstart", [f"data.train={tmp_path / 'sentences.txt'}"]) == []
+
+
+def test_a_wrong_column_names_those_that_are_there(tmp_path):
+    (tmp_path / "rows.csv").write_text("question,answer\nHow old is it?,Ten years.\n")
+    with pytest.raises(RecipeError) as caught:
+        check_recipe("quickstart", {"data.train": {"source": str(tmp_path / "rows.csv"), "columns": ["questoin"]}})
+    assert "question" in str(caught.value).replace("questoin", "")
+    assert check_recipe("quickstart", {"data.train": {"source": str(tmp_path / "rows.csv"), "columns": ["question"]}}) == []
+
+
+def test_hub_names_are_notes_and_are_not_looked_up(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    notes = check_recipe("quickstart", ["teacher.model=someone/some-model", "data.train=someone/some-data"])
+    assert [note.split(":")[0] for note in notes] == ["teacher.model", "data.train.0"]
+
+
+def test_a_tracker_that_is_not_installed_names_its_package(monkeypatch):
+    monkeypatch.setitem(TRACKERS, "wandb", "no_such_package")
+    with pytest.raises(RecipeError, match="pip install no_such_package"):
+        check_recipe("quickstart", ["train.report_to=[wandb]"])
+
+
+def test_the_trackers_are_those_of_transformers():
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    assert set(TRACKERS) <= set(INTEGRATION_TO_CALLBACK)
+
+
+def test_a_light_install_is_told_what_a_run_needs(monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else real(name, *rest))
+    assert check_recipe("quickstart") == ["a run needs more packages than are installed: pip install 'distill-toolkit[train]'"]

@@ -1,0 +1,123 @@
+"""A mistake in a recipe is told by path, got, expected and nearest name, without pydantic's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from distill.errors import RecipeError
+from distill.recipe_load import load_recipe
+
+
+def problems(*overrides, recipe="quickstart"):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe, list(overrides))
+    for problem in caught.value.problems:
+        assert "Input should" not in str(problem)
+        assert "validation" not in str(problem)
+    return caught.value.problems
+
+
+def only(*overrides):
+    (problem,) = problems(*overrides)
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("override", "where", "expected"),
+    [
+        ("seed=abc", "seed", "a whole number"),
+        ("seed=1.5", "seed", "a valid integer"),
+        ("seed=-1", "seed", "at least 0"),
+        ("train.patience=0", "train.patience", "at least 1"),
+        ("stages.0.learning_rate=2", "stages.0.learning_rate", "below 1"),
+        ("stages.0.epochs=0", "stages.0.epochs", "above 0"),
+        ("teacher.model=", "teacher.model", "text"),
+        ("teacher.max_length=2", "teacher.max_length", "at least 4"),
+        ("measure.batch=[]", "measure.batch", "a list of at least 1"),
+        ("measure.batch=[1, 0]", "measure.batch.1", "at least 1"),
+        ("measure.batch=3", "measure.batch", "a list"),
+        ("stages=[]", "stages", "a list of at least 1"),
+        ("data.dev=5", "data.dev", "a mapping"),
+        ("data.dev.share=0.9", "data.dev.share", "at most 0.5"),
+        ("data.augment=x", "data.augment", "no choice"),
+        ("student.layers=abc", "student.layers", "a whole number or a list"),
+        ("student.layers=[0, x]", "student.layers.1", "a whole number"),
+        ("stages.0.losses.0.weight=0", "stages.0.losses.0.weight", "above 0"),
+        ("name=../up", "name", "text that matches"),
+        ("student=3", "student", "a mapping"),
+    ],
+)
+def test_a_value_that_does_not_fit(override, where, expected):
+    problem = only(override)
+    assert problem.where == where
+    if expected != "a valid integer":
+        assert expected in problem.expected
+
+
+@pytest.mark.parametrize(
+    ("override", "where", "close"),
+    [
+        ("student.layrs=2", "student.layrs", "'layers'"),
+        ("student.frm=teacher", "student.frm", "'from'"),
+        ("data.dev={source: a.txt, limt: 3}", "data.dev.limt", "'limit'"),
+        ("data.train.0.sorce=x", "data.train.0.sorce", "'source'"),
+        ("data.evaluate.sts={source: a.csv, colums: [0, 1, 2]}", "data.evaluate.sts.colums", "'columns'"),
+        ("stages.0.losses=[{name: pair_order, marg: 1}]", "stages.0.losses.0.marg", "'margin'"),
+        ("stages.0.losses=[embeding_cosine]", "stages.0.losses.0.name", "'embedding_cosine'"),
+        ("stages.0.schedule=liner", "stages.0.schedule", "'linear'"),
+        ("train.precision=fp23", "train.precision", "'fp32'"),
+        ("export.presets=[fp32, fsat]", "export.presets.1", "'fast'"),
+        ("data.on_bad_row=skp", "data.on_bad_row", "'skip'"),
+        ("teacher={model: m, promt: x}", "teacher.promt", "'prompt'"),
+    ],
+)
+def test_the_nearest_name_is_told(override, where, close):
+    problem = only(override)
+    assert problem.where == where
+    assert close in problem.hint
+
+
+def test_a_key_of_one_loss_is_not_offered_to_another():
+    assert "margin" not in only("stages.0.losses=[{name: embedding_mse, marg: 1}]").hint
+
+
+def test_a_loss_without_a_name_lists_them():
+    assert "embedding_cosine, embedding_mse, similarity_matrix, pair_order" in only("stages.0.losses=[{weight: 2}]").expected
+
+
+def test_values_that_do_not_go_together():
+    assert "data.select" in only("train.select_by=sts_spearman").message
+    assert "three columns" in only("data.evaluate.sts={source: a.csv, columns: [0, 1]}").message
+    assert "'fp32'" in only("export.presets=[fast]").message
+    assert "own" in only("stages=[{losses: [embedding_mse]}, {losses: [embedding_mse]}]").message
+
+
+def test_missing_parts_are_all_told():
+    assert [problem.where for problem in problems(recipe={"name": "x"})] == ["teacher", "data", "student", "stages"]
+
+
+def test_a_misspelt_part_is_offered_as_the_missing_one():
+    tree = {
+        "name": "x",
+        "teachr": {"model": "m"},
+        "data": {"train": "a.txt"},
+        "student": {},
+        "stages": [{"losses": ["embedding_mse"]}],
+    }
+    missing, unknown = problems(recipe=tree)
+    assert (missing.where, unknown.where) == ("teacher", "teachr")
+    assert "'teachr'" in missing.hint
+    assert "'teacher'" in unknown.hint
+
+
+def test_stage_values_under_train_are_explained():
+    tree = {
+        "name": "x",
+        "teacher": "m",
+        "data": {"train": "a"},
+        "student": {},
+        "stages": [{"losses": ["embedding_mse"]}],
+        "train": {"epochs": 3},
+    }
+    (problem,) = problems(recipe=tree)
+    assert "stages.0.epochs" in problem.hint

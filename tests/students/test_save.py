@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from transformers import AutoModel, AutoTokenizer
+
+from students import save as module
+from students.build import save_student
+from students.layers import cut_layers
+from students.load import load
+
+TEXTS = [*tiny.SENTENCES[:8], "", " ".join(tiny.SENTENCES[:10])]
+
+
+@pytest.mark.parametrize("family", tiny.CUTTABLE)
+def test_every_family_comes_back_with_the_same_vectors(family: str, tmp_path: Path) -> None:
+    model = cut_layers(tiny.sentence_transformer(family, layers=5, dim=24), [0, 2, 3])
+    save_student(model, tmp_path / "s")
+    expected = model.encode(TEXTS)
+    np.testing.assert_array_equal(load(tmp_path / "s").encode(TEXTS), expected)
+    np.testing.assert_array_equal(SentenceTransformer(str(tmp_path / "s"), device="cpu").encode(TEXTS), expected)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])
+def test_every_pooling_comes_back(pooling: str, tmp_path: Path) -> None:
+    model = tiny.sentence_transformer(pooling=pooling, normalize=False)
+    save_student(model, tmp_path / "s")
+    np.testing.assert_array_equal(load(tmp_path / "s").encode(TEXTS), model.encode(TEXTS))
+
+
+def test_older_releases_find_the_names_they_know(tmp_path: Path) -> None:
+    save_student(tiny.sentence_transformer(dim=24), tmp_path / "s")
+    modules = json.loads((tmp_path / "s" / "modules.json").read_text("utf-8"))
+    assert [row["type"] for row in modules] == [
+        f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Dense", "Normalize")
+    ]
+    pooling = json.loads((tmp_path / "s" / "1_Pooling" / "config.json").read_text("utf-8"))
+    assert pooling["word_embedding_dimension"] == 32
+    assert [key for key, value in pooling.items() if value is True] == ["pooling_mode_mean_tokens", "include_prompt"]
+    dense = json.loads((tmp_path / "s" / "2_Dense" / "config.json").read_text("utf-8"))
+    assert set(dense) == {"in_features", "out_features", "bias", "activation_function"}
+    tokenizer = json.loads((tmp_path / "s" / "tokenizer_config.json").read_text("utf-8"))
+    assert tokenizer["tokenizer_class"] == "PreTrainedTokenizerFast"
+
+
+def test_a_plain_transformers_user_can_load_it(tmp_path: Path) -> None:
+    model = tiny.sentence_transformer()
+    save_student(model, tmp_path / "s")
+    encoder = AutoModel.from_pretrained(tmp_path / "s")
+    tokens = AutoTokenizer.from_pretrained(tmp_path / "s")(["A dog runs."], return_tensors="pt")
+    vector = encoder(**tokens).last_hidden_state[0].mean(0).detach().numpy()
+    np.testing.assert_allclose(vector / np.linalg.norm(vector), model.encode(["A dog runs."])[0], atol=1e-6)
+
+
+def test_nothing_about_this_machine_and_no_pickles(tmp_path: Path) -> None:
+    source = tmp_path / "a-telling-place"
+    tiny.saved(source)
+    save_student(SentenceTransformer(str(source), device="cpu"), tmp_path / "s")
+    files = [file for file in (tmp_path / "s").rglob("*") if file.is_file()]
+    assert not [file.name for file in files if b"a-telling-place" in file.read_bytes()]
+    assert {file.suffix for file in files} == {".json", ".safetensors"}
+
+
+def test_fixed_padding_and_truncation_do_not_survive(tmp_path: Path) -> None:
+    source = tiny.saved(tmp_path / "m", max_length=64)
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+    tokenizer.enable_padding(length=40)
+    tokenizer.enable_truncation(max_length=40)
+    tokenizer.save(str(source / "tokenizer.json"))
+    model = SentenceTransformer(str(source), device="cpu")
+    model.max_seq_length = 48
+    save_student(model, tmp_path / "s")
+    saved = Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json"))
+    assert saved.padding is None
+    assert saved.truncation is None
+    assert len(saved.encode("a").ids) == 3
+    assert len(saved.encode("a " * 60).ids) == 62
+    again = load(tmp_path / "s")
+    assert again.max_seq_length == 48
+    assert json.loads((tmp_path / "s" / "sentence_bert_config.json").read_text("utf-8"))["max_seq_length"] == 48
+    assert AutoTokenizer.from_pretrained(tmp_path / "s").model_max_length == 48
+    long = ["dog " * 100, "a"]
+    np.testing.assert_allclose(again.encode(long), model.encode(long), atol=1e-6)
+
+
+def test_saving_does_not_change_the_model(tmp_path: Path) -> None:
+    model = tiny.sentence_transformer()
+    before = model.encode(TEXTS)
+    save_student(model, tmp_path / "s")
+    np.testing.assert_array_equal(model.encode(TEXTS), before)
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "s"
+    save_student(tiny.sentence_transformer(), target)
+    (target / "left-over").write_text("x", "utf-8")
+    save_student(tiny.sentence_transformer(layers=2), target)
+    assert not (target / "left-over").exists()
+    before = (target / "model.safetensors").read_bytes()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(module, "_rewrite_tokenizer", fail)
+    with pytest.raises(RuntimeError):
+        save_student(tiny.sentence_transformer(layers=3), target)
+    assert (target / "model.safetensors").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["s"]

@@ -1,0 +1,248 @@
+"""Small real models, built in code: no download, no stored weights, the same bytes every time.
+
+`sentence_transformer("bert")` is a whole sentence-transformers model (tokenizer, encoder, pooling, normalise) with
+random weights; `saved(folder)` is the same on disk. Building one takes well under a second.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "mpnet", "electra", "distilbert", "modernbert", "deberta-v2", "albert")
+"""Every `config.model_type` that `sentence_transformer` can build."""
+
+CUTTABLE = tuple(family for family in FAMILIES if family != "albert")
+"""The families whose layers are apart, so that some of them can be taken."""
+
+_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+
+
+def _sentences() -> list[str]:
+    who = ["A young woman", "The old man", "Our teacher", "A tired doctor", "The committee", "My neighbour", "A small dog"]
+    does = [
+        "is reading a book",
+        "walks slowly through the park",
+        "cooks rice and vegetables",
+        "plays the guitar on stage",
+        "repairs a broken bicycle",
+        "announced new prices for electricity",
+        "waits for the last train",
+        "explains how the parser handles errors",
+    ]
+    where = ["in the morning", "near the river", "after a long day", "because of the heavy rain", "at the central station"]
+    nouns = ["학생", "의사", "고양이", "기차", "시장", "정부", "작가"]
+    verbs = ["도서관에서 책을 읽는다", "공원을 천천히 걷는다", "새로운 계획을 발표했다", "비를 기다린다", "저녁을 준비한다"]
+    times = ["오늘 아침", "어젯밤", "주말에는", "비가 오는 날"]
+    english = [f"{a} {b} {c}." for a, b, c in itertools.product(who, does, where)]
+    korean = [f"{c} 그 {a}은 {b}." for a, b, c in itertools.product(nouns, verbs, times)]
+    rows = english + korean
+    random.Random(7).shuffle(rows)
+    return rows
+
+
+SENTENCES: list[str] = _sentences()
+"""420 different sentences, English (280) and Korean (140), in a fixed shuffled order."""
+
+
+def sts_rows(count: int = 60, seed: int = 3) -> list[tuple[str, str, float]]:
+    """Pairs with a score from 0 to 5 that grows with the words the two sentences share.
+
+    Args:
+        count: number of rows.
+        seed: of the choice of pairs.
+
+    Returns:
+        (sentence 1, sentence 2, score) rows; scores are not all alike.
+    """
+    chance = random.Random(seed)
+    english = [sentence for sentence in SENTENCES if sentence.isascii()]
+    rows = []
+    for number in range(count):
+        first = chance.choice(english)
+        words = set(first.split())
+        pool = chance.sample(english, 40)
+        ranked = sorted(pool, key=lambda other: (len(words & set(other.split())), other))
+        second = ranked[-1] if number % 3 == 0 else ranked[chance.randrange(len(ranked))]
+        other_words = set(second.split())
+        rows.append((first, second, round(5 * len(words & other_words) / len(words | other_words), 2)))
+    return rows
+
+
+@functools.cache
+def _wordpiece() -> str:
+    """tokenizer.json of a WordPiece tokenizer trained on `SENTENCES`."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=800, special_tokens=list(_SPECIAL.values()), limit_alphabet=400, show_progress=False
+    )
+    letters = " ".join("abcdefghijklmnopqrstuvwxyz0123456789.,!?")
+    tokenizer.train_from_iterator([*SENTENCES, letters], trainer)
+    tokenizer.decoder = decoders.WordPiece()
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
+    )
+    return str(tokenizer.to_str())
+
+
+def tokenizer(family: str = "bert", max_length: int = 64) -> Any:
+    """A fast Hugging Face tokenizer with a few hundred lower-case English and Korean pieces.
+
+    Args:
+        family: model family it will feed; decides whether token_type_ids are among its outputs.
+        max_length: its `model_max_length`.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["input_ids", "attention_mask"]
+    if family in ("bert", "electra", "deberta-v2", "albert"):
+        names.insert(1, "token_type_ids")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_wordpiece()), model_max_length=max_length, model_input_names=names, **_SPECIAL
+    )
+
+
+def _config(family: str, layers: int, hidden: int, heads: int, positions: int, vocabulary: int) -> Any:
+    """A small transformers config of one family."""
+    from transformers import AutoConfig
+
+    common: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 2 * hidden,
+        "max_position_embeddings": positions,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "initializer_range": 0.1,
+    }
+    special: dict[str, dict[str, Any]] = {
+        "roberta": {"max_position_embeddings": positions + 2, "type_vocab_size": 1},
+        "xlm-roberta": {"max_position_embeddings": positions + 2, "type_vocab_size": 1},
+        "mpnet": {"max_position_embeddings": positions + 2},
+        "electra": {"embedding_size": hidden},
+        "modernbert": {
+            "global_attn_every_n_layers": 3,
+            "local_attention": 8,
+            "cls_token_id": 2,
+            "sep_token_id": 3,
+            "reference_compile": False,
+        },
+        "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "type_vocab_size": 2},
+        "albert": {"embedding_size": 16},
+    }
+    if family == "distilbert":
+        common = {
+            "vocab_size": vocabulary,
+            "dim": hidden,
+            "n_layers": layers,
+            "n_heads": heads,
+            "hidden_dim": 2 * hidden,
+            "max_position_embeddings": positions,
+            "pad_token_id": 0,
+            "initializer_range": 0.1,
+        }
+    return AutoConfig.for_model(family, **{**common, **special.get(family, {})})
+
+
+def write_encoder(
+    folder: Path,
+    family: str = "bert",
+    *,
+    layers: int = 4,
+    hidden: int = 32,
+    heads: int = 4,
+    positions: int = 64,
+    seed: int = 0,
+) -> Path:
+    """A plain Hugging Face encoder with its tokenizer in `folder`: no pooling, no sentence-transformers files."""
+    import torch
+    from transformers import AutoModel
+
+    words = tokenizer(family, positions)
+    config = _config(family, layers, hidden, heads, positions, len(words))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(config)
+        model.get_input_embeddings().weight.data *= 8  # words outweigh positions: sentences differ
+    model.eval().save_pretrained(folder)
+    words.save_pretrained(folder)
+    return Path(folder)
+
+
+def sentence_transformer(
+    family: str = "bert",
+    *,
+    layers: int = 4,
+    hidden: int = 32,
+    heads: int = 4,
+    normalize: bool = True,
+    seed: int = 0,
+    dim: int | None = None,
+    pooling: str = "mean",
+    max_length: int = 64,
+    prompts: dict[str, str] | None = None,
+    default_prompt_name: str | None = None,
+) -> Any:
+    """A small random `SentenceTransformer` on the CPU, in eval mode, fp32.
+
+    Args:
+        family: one of `FAMILIES`.
+        layers, hidden, heads: size of the encoder.
+        normalize: whether a Normalize module ends it.
+        seed: of the weights.
+        dim: width of the vectors, by a linear Dense after pooling; None keeps `hidden`.
+        pooling: pooling mode.
+        max_length: longest input in tokens.
+        prompts, default_prompt_name: as in SentenceTransformer.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_encoder(Path(folder), family, layers=layers, hidden=hidden, heads=heads, positions=max_length, seed=seed)
+        modules: list[Any] = [Transformer(folder, max_seq_length=max_length), Pooling(hidden, pooling)]
+    if dim is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            modules.append(Dense(hidden, dim, activation_function=torch.nn.Identity()))
+    if normalize:
+        modules.append(Normalize())
+    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts, default_prompt_name=default_prompt_name)
+    return model.eval()
+
+
+def saved(folder: Path, family: str = "bert", **options: Any) -> Path:
+    """`sentence_transformer(family, **options)` saved in `folder`, which `SentenceTransformer(folder)` loads."""
+    sentence_transformer(family, **options).save_pretrained(str(folder), create_model_card=False)
+    return Path(folder)
+
+
+def write_lines(path: Path, lines: list[str] | None = None) -> Path:
+    """A UTF-8 text file with one sentence a line; `SENTENCES` when no lines are given."""
+    path.write_text("".join(f"{line}\n" for line in (SENTENCES if lines is None else lines)), "utf-8")
+    return path
+
+
+def write_sts(path: Path, rows: list[tuple[str, str, float]] | None = None) -> Path:
+    """An STS file with the columns sentence1, sentence2, score: tab-separated for `.tsv`, else CSV."""
+    import csv
+
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t" if path.suffix == ".tsv" else ",", lineterminator="\n")
+        writer.writerow(["sentence1", "sentence2", "score"])
+        writer.writerows(sts_rows() if rows is None else rows)
+    return path
