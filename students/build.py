@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
@@ -13,11 +15,16 @@ from torch import nn
 
 from distill.errors import ModelError
 
+from .init import fit_bridge
 from .layers import choose_layers, cut_layers, layer_stack, position_limit
 from .save import save_student
 from .spec import LayersSpec
 
 __all__ = ["Student", "build_student", "save_student"]
+
+
+FIT_SENTENCES = 4096
+"""How many sentences a bridge is fitted to before training."""
 
 
 @dataclass
@@ -43,6 +50,27 @@ class Student:
     def dim(self) -> int:
         """Width of the vectors that `model` gives."""
         return _width(self.model)
+
+    def start_bridge(self, texts: Sequence[str], teacher_vectors: np.ndarray) -> float | None:
+        """Fit the bridge, if there is one, by least squares to what the teacher says of some sentences.
+
+        Args:
+            texts: sentences, the prompt in front.
+            teacher_vectors: the teacher's vectors of them, [n, d_T].
+
+        Returns:
+            Mean cosine of the mapped vectors to the teacher's before any training; None without a bridge.
+        """
+        if self.projection == "none":
+            return None
+        modules = list(self.model)
+        place = next((i for i, module in enumerate(modules) if isinstance(module, Dense)), None)
+        kept = self.projection == "keep" and place is not None
+        below = SentenceTransformer(modules=modules[:place], device=str(self.model.device)) if kept else self.model
+        vectors = below.encode(list(texts), prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)
+        bridge = modules[place].linear if kept and place is not None else self.bridge
+        assert bridge is not None, "a projection has a bridge"
+        return fit_bridge(bridge, vectors, teacher_vectors)
 
 
 def build_student(

@@ -35,7 +35,6 @@ _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=\S)([^*_\n]+?)(?<=\S)\1(?![\w*])")
 _FOOTNOTE = re.compile(r"\s*\[[#*\d]*\]_?")
 _DASHES = re.compile(r"\s*(?:---?|[–—])\s+")
-_SPACES = re.compile(r"\s+")
 _PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\xa0": " "})
 
 _END = re.compile(r"[.!?]")
@@ -46,11 +45,12 @@ _ABBREVIATION = re.compile(
 _ALLOWED = re.compile(r"^[A-Z][A-Za-z0-9 ,;:'\"()%&$-]*(?:\.[A-Za-z0-9 ,;:'\"()%&$-]+)*[.!?]$")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 _FRAGMENT = re.compile(r"^(?:(?:If|When|Since|While|Because|Unless|As|Although)\b[^,]*$|Whether\b[^?]*$|Authors?\b)")
-_MIXED = re.compile(r"\b\w*(?:[a-z][A-Z]|[A-Za-z]\d|\d[A-Za-z]{3,})\w*\b")
+_IDENTIFIER = re.compile(r"[a-z][A-Z]|[A-Za-z]\d|\d[A-Za-z]{3}")
 _DOTTED = re.compile(r"[A-Za-z0-9_]\.(?=[A-Za-z_])")
-_CALL = re.compile(
-    r"\w\(|\)\w|\(\)|\s[,;:](?:\s|$)|\(\s|\s\)|[:;,.]{2,}|\bself\b|\bTODO\b|\bFIXME\b|\bXXX\b|\bhttps?\b|\bwww\b|Copyright|copyright"
-)
+_LATIN = re.compile(r"\b(?:e\.g|i\.e)\.")
+_PARENTHESES = re.compile(r"\w\(|\)\w|\(\)|\(\s|\s\)")
+_STRAY = re.compile(r" [,;:](?: |$)|[:;,.]{2}")
+_NOT_PROSE = frozenset({"self", "todo", "fixme", "xxx", "http", "https", "www", "copyright"})
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -101,16 +101,16 @@ def paragraphs(text: str) -> Iterator[str]:
 
 def strip_markup(text: str) -> str:
     """`text` without reStructuredText and Markdown inline markup: ``x`` -> x, :class:`Foo` -> Foo, *so* -> so."""
-    text = text.translate(_PLAIN_QUOTES)
-    text = _IMAGE.sub("", text)
-    for pattern in (_ROLE_TITLE, _ROLE, _TITLED, _DOUBLE, _SINGLE):
-        text = pattern.sub(r"\1", text)
-    text = _FOOTNOTE.sub("", text)
-    text = _LINK.sub(r"\1", text)
-    text = _STRONG.sub(r"\2", text)
-    text = _EMPHASIS.sub(r"\2", text)
-    text = _DASHES.sub(" - ", text)
-    return _SPACES.sub(" ", text).strip()
+    if not text.isascii():
+        text = text.translate(_PLAIN_QUOTES)
+    if "`" in text:
+        for pattern in (_ROLE_TITLE, _ROLE, _TITLED, _DOUBLE, _SINGLE):
+            text = pattern.sub(r"\1", text)
+    if "[" in text:
+        text = _LINK.sub(r"\1", _FOOTNOTE.sub("", _IMAGE.sub("", text)))
+    if "*" in text or "_" in text:
+        text = _EMPHASIS.sub(r"\2", _STRONG.sub(r"\2", text))
+    return " ".join(_DASHES.sub(" - ", text).split())
 
 
 def split_sentences(text: str) -> Iterator[str]:
@@ -126,22 +126,23 @@ def split_sentences(text: str) -> Iterator[str]:
 
 def is_prose(sentence: str) -> bool:
     """Whether this is an English sentence rather than code, a heading, a table row or a list of parameters."""
-    if not MIN_CHARS <= len(sentence) <= MAX_CHARS or _ALLOWED.match(sentence) is None:
-        return False
-    if (
-        _FRAGMENT.match(sentence)
-        or _CALL.search(sentence)
-        or _MIXED.search(sentence)
-        or sentence.count("(") != sentence.count(")")
-    ):
-        return False
-    if sentence.count('"') % 2 or _DOTTED.search(re.sub(r"\b(?:e\.g|i\.e)\.", "", sentence)):
+    if not MIN_CHARS <= len(sentence) <= MAX_CHARS or _ALLOWED.match(sentence) is None or _FRAGMENT.match(sentence):
         return False
     words = _WORD.findall(sentence)
-    if not MIN_WORDS <= len(words) <= MAX_WORDS:
-        return False
     letters = sum(map(len, words))
-    if letters < 0.72 * len(sentence) or not 3.0 <= letters / len(words) <= 8.5:
+    if (
+        not MIN_WORDS <= len(words) <= MAX_WORDS
+        or letters < 0.8 * (len(sentence) - sentence.count(" "))
+        or not 3.0 <= letters / len(words) <= 8.5
+    ):
         return False
-    stops = sum(word.lower() in STOP_WORDS for word in words)
-    return stops >= max(1, round(0.18 * len(words)))
+    lowered = [word.lower() for word in words]
+    if sum(word in STOP_WORDS for word in lowered) < max(1, round(0.18 * len(words))) or not _NOT_PROSE.isdisjoint(lowered):
+        return False
+    if (
+        sentence.count("(") != sentence.count(")")
+        or sentence.count('"') % 2
+        or ("(" in sentence and _PARENTHESES.search(sentence))
+    ):
+        return False
+    return not (_STRAY.search(sentence) or _IDENTIFIER.search(sentence) or _DOTTED.search(_LATIN.sub("", sentence)))

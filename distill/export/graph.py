@@ -53,7 +53,7 @@ class EmbeddingGraph(nn.Module):
 
 
 def graph_inputs(encoder: SentenceTransformer) -> tuple[str, ...]:
-    """The inputs of the encoder's graph, in order: `token_type_ids` only where the model embeds them and the tokenizer gives them."""
+    """The graph's inputs, in order: `token_type_ids` only where the model embeds them and the tokenizer gives them."""
     config = encoder[0].auto_model.config
     tokenizer = encoder.tokenizer
     types = getattr(config, "type_vocab_size", 0) and "token_type_ids" in getattr(tokenizer, "model_input_names", ())

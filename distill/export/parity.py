@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from ..evaluate.agreement import row_cosines
 from ..runtime.encoder import Encoder, load
-from .quantize import FILES, op_counts
+from .quantize import FILES, quantized_nodes
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -104,7 +105,7 @@ def check_parity(
             "min_cosine": least if finite else None,
             "label_agreement": None,
             "batch_invariance": float(row_cosines(alone, batched).min()) if finite else None,
-            "nodes": op_counts(folder / "onnx" / FILES[name]),
+            "nodes": {} if fp32 else dict(quantized_nodes(onnx.load(folder / "onnx" / FILES[name]))),
             "gate": f"max_abs <= {MAX_ABS:g}" if fp32 else f"mean_cosine >= {MEAN_COSINE[name]:g}",
             "passed": finite and (max_abs <= MAX_ABS if fp32 else mean >= MEAN_COSINE[name]),
         }

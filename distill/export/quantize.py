@@ -13,10 +13,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from ..errors import DistillError
 from ..files import atomic_write
@@ -35,6 +35,17 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         root.setLevel(level)
+
+
+def _nbits_quantizer() -> Any:
+    """onnxruntime's MatMulNBitsQuantizer; importing its module makes every library log to stderr, which is undone."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return MatMulNBitsQuantizer
 
 
 def expected_nodes(model: onnx.ModelProto) -> Counter[str]:
@@ -108,7 +119,7 @@ def quantize(source: Path, target: Path, preset: str) -> dict[str, int]:
                 extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
             )
         elif preset == "faithful":
-            blocks = MatMulNBitsQuantizer(model, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+            blocks = _nbits_quantizer()(model, bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4)
             blocks.process()
             blocks.model.save_model_to_file(str(plain), False)
             quantize_dynamic(

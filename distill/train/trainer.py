@@ -75,6 +75,7 @@ class DistillTrainer(Trainer):
             model=objective,
             args=arguments,
             train_dataset=sentences,
+            eval_dataset=dev[0],
             data_collator=self._collate,
             callbacks=callbacks,
         )

@@ -11,7 +11,7 @@ def fake_export(monkeypatch):
 
     def install(passed):
         proof = {"gate": "max_abs <= 1e-4", "max_abs": 2e-7, "mean_cosine": 1.0, "passed": passed}
-        monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset: {"models": {name: proof for name in presets}})
+        monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset: {"models": dict.fromkeys(presets, proof)})
 
     return install
 

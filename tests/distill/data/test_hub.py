@@ -1,0 +1,86 @@
+"""Hub data sets, without a hub: the library is real, the rows come from memory or do not come at all."""
+
+from collections import Counter
+
+import datasets
+import pytest
+
+from distill.data.sources import check_source, read_pairs, read_sentences
+from distill.errors import DataError
+from distill.recipe import EvaluationSpec, SourceSpec
+
+ROWS = {
+    "sentence1": ["A plane takes off.", "A man plays."],
+    "sentence2": ["A plane is leaving.", "A dog runs."],
+    "score": [5.0, 0.4],
+}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that knows one data set; notes how it was asked."""
+    asked = []
+
+    def load_dataset(name, subset, **options):
+        asked.append((name, subset, options))
+        return datasets.Dataset.from_dict(ROWS).to_iterable_dataset()
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    return asked
+
+
+def test_columns_of_a_hub_data_set_are_streamed(hub):
+    spec = SourceSpec(source="owner/sts", columns=("sentence1", "sentence2"), subset="en", revision="abc", limit=3)
+    found = list(read_sentences(spec, on_bad_row="error", counts=Counter()))
+    assert found == ["A plane takes off.", "A plane is leaving.", "A man plays."]
+    assert hub == [("owner/sts", "en", {"split": "train", "revision": "abc", "streaming": True})]
+
+
+def test_pairs_of_a_hub_data_set(hub):
+    found = read_pairs(EvaluationSpec(source="owner/sts"), on_bad_row="error", counts=Counter())
+    assert found.scores.tolist() == [5.0, 0.4]
+    assert hub[0][2]["split"] == "test"
+
+
+def test_a_wrong_column_of_a_hub_data_set(hub):
+    spec = SourceSpec(source="owner/sts", columns=("text",))
+    with pytest.raises(DataError, match=r"no column 'text'(.|\n)*sentence1, sentence2, score"):
+        list(read_sentences(spec, on_bad_row="error", counts=Counter()))
+
+
+def test_an_unreachable_hub_is_the_users_to_mend(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match=r"switched off(.|\n)*python-docs needs no network") as caught:
+        list(read_sentences(SourceSpec(source="owner/nothing-here"), on_bad_row="error", counts=Counter()))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ConnectionError("no route to host"), "cannot be reached"), (ValueError("Unknown split 'tset'"), "Unknown split 'tset'")],
+)
+def test_what_the_library_raises_is_told_in_our_words(hub, monkeypatch, error, words):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match=words):
+        list(read_sentences(SourceSpec(source="owner/sts", split="tset"), on_bad_row="error", counts=Counter()))
+
+
+def test_a_stream_that_breaks_off_is_an_error(hub, monkeypatch):
+    def rows():
+        yield {"text": "The first row arrives."}
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: datasets.IterableDataset.from_generator(rows))
+    found = read_sentences(SourceSpec(source="owner/sts"), on_bad_row="skip", counts=Counter())
+    with pytest.raises(DataError, match=r"broke off(.|\n)*run the same command again"):
+        list(found)
+
+
+def test_checking_a_hub_id_asks_nobody(hub):
+    assert check_source(SourceSpec(source="owner/sts", columns=("anything",))) == []
+    assert check_source(EvaluationSpec(source="owner/sts")) == []
+    assert hub == []
