@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import time
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -408,7 +406,9 @@ def _source_key(source: str) -> str:
     if path.is_file():
         return sha256_file(path)
     if source == "python-docs":
-        return fingerprint([platform.python_version(), *sorted(f"{d.name} {d.version}" for d in metadata.distributions())])
+        from .data.python_docs import content_key
+
+        return content_key()
     return source
 
 

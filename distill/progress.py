@@ -113,7 +113,7 @@ def _lines(items: Iterable[T], total: int | None, description: str, unit: str) -
         yield item
         done += 1
         now = time.monotonic()
-        if now >= due:
+        if now >= due and done != total:
             due = now + LINE_SECONDS
             of = "" if total is None else f" of {total:,}"
             left = "" if total is None else f", {seconds_text((now - start) / done * max(0, total - done))} left"

@@ -1,1 +1,1 @@
-
+"""Text in: sources, cleaning and splits, token ids, batches."""
