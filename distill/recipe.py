@@ -18,9 +18,19 @@ Column = str | int
 
 
 class Schema(BaseModel):
-    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards."""
+    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards, true and false are no numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_number(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(name)
+            found = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, bool)]
+            if field is not None and found and "bool" not in str(field.annotation):
+                raise ValueError(f"{name}: {str(found[0]).lower()} is no value for this")
+        return values
 
 
 class SourceSpec(Schema):
@@ -181,6 +191,8 @@ class TrainSpec(Schema):
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.
+        dropout: of the student while it trains; None keeps the model's own. A student that copies a fixed function has
+            no labels to overfit, so none is the default.
         report_to: trackers that transformers knows (tensorboard, wandb, ...).
     """
 
@@ -190,6 +202,7 @@ class TrainSpec(Schema):
     evaluate_every: float = Field(default=0.25, gt=0)
     patience: int | None = Field(default=4, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
+    dropout: float | None = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     report_to: tuple[str, ...] = ()

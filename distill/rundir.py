@@ -63,7 +63,8 @@ class RunDir:
         if known.exists():
             self.manifest = read_json(known)
             before = self.manifest.get("asked", {})
-            if before != asked:
+            made = any(entry["outputs"] for entry in self.manifest.get("stages", []))
+            if before != asked and made:
                 if not force:
                     raise RunError(
                         "this folder holds a run of another recipe",

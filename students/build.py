@@ -64,7 +64,8 @@ class Student:
         if self.projection == "none":
             return None
         modules = list(self.model)
-        place = next((i for i, module in enumerate(modules) if isinstance(module, Dense)), None)
+        # The last one: a start model may have a Dense of its own.
+        place = next((i for i in reversed(range(len(modules))) if isinstance(modules[i], Dense)), None)
         kept = self.projection == "keep" and place is not None
         below = SentenceTransformer(modules=modules[:place], device=str(self.model.device)) if kept else self.model
         vectors = below.encode(list(texts), prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)

@@ -64,7 +64,11 @@ def _set_length(encoder: SentenceTransformer, name: str, max_length: int | None)
     positions = _positions(encoder)
     if max_length is not None and positions is not None and max_length > positions:
         raise ModelError(
-            "max_length is more than this model can read", where=name, got=max_length, expected=f"at most {positions}"
+            "max_length is more than this model can read",
+            where=name,
+            got=max_length,
+            expected=f"at most {positions}",
+            hint=f"set max_length to {positions}, or leave it out to keep the model's own",
         )
     own = encoder.max_seq_length
     wanted = min((length for length in (max_length or own, positions) if length is not None), default=None)

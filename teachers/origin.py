@@ -29,7 +29,7 @@ def card_fields(folder: Path) -> dict[str, str]:
         return {}
     try:
         head: Any = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):  # as `date: 2024-13-45` or a false tag
         return {}
     if not isinstance(head, dict):
         return {}

@@ -81,18 +81,19 @@ def evaluate_agreement(student: np.ndarray, teacher: np.ndarray, *, rounds: int 
         seed: of the resampling.
 
     Returns:
-        {"value", "ci95", "n", "details": {"spearman", "mean_cosine" or None, "top10_overlap"}}.
+        {"value", "ci95", "n", "details": {"spearman", "mean_cosine" or None, "top10_overlap"}}; the value is nan where
+        one model finds all pairs equally similar.
     """
     n = len(student)
     cosines = [unit(rows) @ unit(rows).T for rows in (student, teacher)]
     upper = np.triu_indices(n, 1)
+    orders = [ranks(matrix[upper]) for matrix in cosines]
+    value = pearson(*orders)
     ranked = []
-    for matrix in cosines:
-        values = ranks(matrix[upper])
+    for values in orders:
         full = np.zeros((n, n), dtype=np.float64)
         full[upper] = (values - values.mean()) / max(values.std(), 1e-12)
         ranked.append(full + full.T)
-    value = float((ranked[0] * ranked[1])[upper].mean())
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float64)
 
     def mean(matrix: np.ndarray) -> np.ndarray:

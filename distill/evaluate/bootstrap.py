@@ -10,7 +10,9 @@ ROUNDS = 1000
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of bootstrap values, without those that are not numbers."""
+    """The 2.5th and 97.5th percentile of bootstrap values, without those that are not numbers; nan where none is one."""
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 

@@ -66,7 +66,8 @@ def evaluate_models(
         predictions: folder that gets `<task>/<model>.parquet`, one row per example.
 
     Returns:
-        The content of quality.json; `retained` = model / teacher on labelled sets.
+        The content of quality.json; `retained` = model / teacher on labelled sets. None stands for what is undefined:
+        every number of a model whose similarities are all alike, and what is retained of a teacher not above 0.
     """
     encoders: dict[str, Encode] = {
         "teacher": lambda texts: teacher.embed(texts, batch_size=32),
@@ -98,11 +99,20 @@ def evaluate_models(
                 found = evaluate_sts(vectors[:count], vectors[count:], rows.scores)
                 columns = {"sentence1": rows.sentences1, "sentence2": rows.sentences2, "score": rows.scores}
                 columns |= {"cosine": found.pop("scores")}
-                base = found["value"] if name == "teacher" else models["teacher"][task]["value"]
-                found["retained"] = found["value"] / base
-            models[name][task] = found
+                base = found["value"] if name == "teacher" else models["teacher"][task]["value"] or 0.0
+                found["retained"] = found["value"] / base if base > 0 else None
+            models[name][task] = {key: _defined(value) for key, value in found.items()}
             _write(out / task / f"{name}.parquet", columns)
     return {"schema_version": 1, "tasks": tasks, "models": models}
+
+
+def _defined(value: Any) -> Any:
+    """`value` with None for what is not a number, which JSON cannot hold; an interval is whole or None."""
+    if isinstance(value, dict):
+        return {key: _defined(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return value if all(np.isfinite(value)) else None
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:

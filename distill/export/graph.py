@@ -23,23 +23,15 @@ class EmbeddingGraph(nn.Module):
             becomes part of the graph.
 
     Raises:
-        ModelError: a module keeps the prompt out of pooling, which needs the prompt's length at run time.
+        ModelError: see `check_exportable`.
     """
 
     def __init__(self, encoder: SentenceTransformer) -> None:
         super().__init__()
+        check_exportable(encoder)
         modules = list(encoder)
         self.model = modules[0].auto_model
         self.head = nn.ModuleList(modules[1:])
-        for module in self.head:
-            if getattr(module, "include_prompt", True) is False:
-                raise ModelError(
-                    "this model keeps its prompt out of pooling, which a fixed graph cannot do",
-                    where="export",
-                    got=type(module).__name__,
-                    expected="pooling over all tokens (include_prompt: true)",
-                    hint="set include_prompt to true in the pooling config and distil again",
-                )
         self.input_names = graph_inputs(encoder)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -50,6 +42,34 @@ class EmbeddingGraph(nn.Module):
         for module in self.head:
             features = module(features)
         return features["sentence_embedding"], hidden
+
+
+def check_exportable(encoder: SentenceTransformer) -> None:
+    """Refuse what one fixed graph cannot say.
+
+    Raises:
+        ModelError: the first module is no transformer; vectors are cut after the last module, which no saved file
+            tells; a module keeps the prompt out of pooling, which needs the prompt's length at run time.
+    """
+    if not hasattr(encoder[0], "auto_model"):
+        raise ModelError("only transformers can be exported", where="export", got=type(encoder[0]).__name__)
+    if encoder.truncate_dim is not None:
+        raise ModelError(
+            "this model's vectors are cut by truncate_dim, which is no part of the saved model",
+            where="export",
+            got=encoder.truncate_dim,
+            expected="truncate_dim None",
+            hint="export the whole vectors and cut them where they are used",
+        )
+    for module in encoder:
+        if getattr(module, "include_prompt", True) is False:
+            raise ModelError(
+                "this model keeps its prompt out of pooling, which a fixed graph cannot do",
+                where="export",
+                got=type(module).__name__,
+                expected="pooling over all tokens (include_prompt: true)",
+                hint="set include_prompt to true in the pooling config and distil again",
+            )
 
 
 def graph_inputs(encoder: SentenceTransformer) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import DistillError, ModelError, UserError, nearest
 from ..files import atomic_write
-from .graph import OUTPUTS, EmbeddingGraph, example_inputs
+from .graph import OUTPUTS, EmbeddingGraph, check_exportable, example_inputs
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
 
@@ -78,7 +78,7 @@ def export_onnx(
     """Export any encoder, quantize it and prove each file against torch.
 
     Args:
-        model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer.
+        model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
         out: folder that gets the tokenizer, the torch model and `onnx/`; what is there is replaced as a whole.
         presets: among fp32, fast, faithful.
         opset: ONNX operator set, 18 to 23.
@@ -91,13 +91,14 @@ def export_onnx(
         ModelError: the model cannot be loaded or exported.
     """
     from students.build import save_student
-    from teachers.load import load_encoder
+    from teachers.load import as_teacher, load_encoder
 
     from ..files import atomic_folder, write_json
     from .parity import check_parity, probe_sentences
 
     check_presets(presets)
-    encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else model
+    encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else as_teacher(model).model
+    check_exportable(encoder)
     target = Path(out)
     with atomic_folder(target) as work:
         save_student(encoder, work)

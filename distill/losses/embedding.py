@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from .reduce import check_pair, masked_mean
+from .reduce import masked_mean, matched_pair
 
 
 def embedding_cosine(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -32,8 +32,8 @@ def embedding_cosine(student: Tensor, teacher: Tensor, mask: Tensor | None = Non
     Reference:
         The cosine term of DistilBERT (arXiv 1910.01108), on sentence embeddings instead of hidden states.
     """
-    check_pair(student, teacher, same_width=True)
-    return masked_mean(1 - F.cosine_similarity(student, teacher.detach(), dim=-1), mask)
+    ours, theirs = matched_pair(student, teacher, mask, same_width=True)
+    return masked_mean(1 - F.cosine_similarity(ours, theirs, dim=-1), mask)
 
 
 def embedding_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -55,5 +55,5 @@ def embedding_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
     Reference:
         Reimers and Gurevych 2020 (arXiv 2004.09813), up to the sum over dimensions.
     """
-    check_pair(student, teacher, same_width=True)
-    return masked_mean((student - teacher.detach()).pow(2).sum(-1), mask)
+    ours, theirs = matched_pair(student, teacher, mask, same_width=True)
+    return masked_mean((ours - theirs).pow(2).sum(-1), mask)

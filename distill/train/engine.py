@@ -24,7 +24,7 @@ from ..files import atomic_folder, read_json, write_json
 from ..progress import Ticks, note
 from ..recipe import Recipe, StageSpec
 from .checkpoints import is_whole, newest_whole, seal, step_of
-from .objective import EmbeddingObjective
+from .objective import EmbeddingObjective, set_dropout
 from .precision import choose_precision
 from .trainer import DistillTrainer, Gather, StageCallback
 
@@ -77,6 +77,8 @@ def train_student(
     collator = Collator(tokenizer.pad_token_id, "token_type_ids" in tokenizer.model_input_names)
     facts: list[dict[str, Any]] = []
     precision: str = recipe.train.precision
+    if recipe.train.dropout is not None:
+        set_dropout(student.model, recipe.train.dropout)
     for stage in recipe.stages:
         set_seed(recipe.seed)
         objective = EmbeddingObjective(student.model, student.bridge, stage.losses, teacher_normalizes=teacher_normalizes)

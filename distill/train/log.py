@@ -23,7 +23,7 @@ class StepLog:
         self.stage = stage
         kept = []
         if path.exists():
-            for line in path.read_text("utf-8").splitlines():
+            for line in path.read_text("utf-8", errors="replace").splitlines():
                 entry = _parse(line)
                 if entry and (entry["stage"] != stage or entry["step"] <= resume_step):
                     kept.append(line + "\n")

@@ -26,6 +26,18 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 RELATIONAL = {"similarity_matrix", "pair_order"}
 
 
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set every dropout of a model, in place: its modules, and the probability that fused attention is handed.
+
+    The model's config keeps what it says, for whoever trains the model further.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = probability  # type: ignore[assignment]
+
+
 class EmbeddingObjective(nn.Module):
     """Student (and bridge) in; loss and its parts out.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compress real sentence-transformers and measure what is kept on the English STS benchmark.
 
-    DISTILL_BENCH_DATA=DATA DISTILL_BENCH_MODELS=MODELS python scripts/bench/compress_sts.py [quickstart] [sbert-half] [sbert-mini]
+    DISTILL_BENCH_DATA=DATA DISTILL_BENCH_MODELS=MODELS python scripts/bench/compress_sts.py [RECIPE ...]
 
 DATA holds stsb/stsb-en-{train,dev,test}.csv (sentence 1, sentence 2, score; no header). MODELS holds the folders minilm
 (all-MiniLM-L6-v2) and mpnet (all-mpnet-base-v2). quickstart trains on installed prose, as shipped; the other two on the

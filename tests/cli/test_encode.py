@@ -70,6 +70,11 @@ def test_lines_come_back_as_they_were_written(texts):
         assert read_lines(Path("-")) == texts
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "in.txt").write_bytes(b"\xef\xbb\xbfone\n")
+    assert read_lines(tmp_path / "in.txt") == ["one"]
+
+
 def test_bad_bytes_and_missing_files_are_named(tmp_path):
     (tmp_path / "latin.txt").write_bytes("one\ntwo\nd\xe9j\xe0\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin\.txt, row 3"):
