@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from students.build import FIT_SENTENCES, Student, build_student, save_student
 from students.cost import count_parameters
 from students.load import load as load_student
+from students.search import SENTENCES, search_layers
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
 from teachers.store import EmbeddingStore, StoredRows
@@ -35,6 +37,7 @@ from .recipe_check import check_recipe
 from .recipe_load import Overrides, RecipeLike, load_recipe
 from .report.card import model_card
 from .report.model import Report, build_report
+from .report.words import public_name
 from .rundir import RunDir, versions
 from .train.engine import TrainingData, train_student
 
@@ -63,7 +66,7 @@ def run(
         overrides: `{"student.layers": 2}` or `["student.layers=2"]`.
         out: run folder; None: `runs/<name>`.
         force: replace what a changed recipe touches in a run folder that is there already.
-        teacher: a loaded model instead of `teacher.model`.
+        teacher: a loaded model instead of `teacher.model`; `teacher.prompt` holds for it too.
         train: sentences, or a `datasets.Dataset`, instead of `data.train`.
         evaluate: labelled pairs by name, instead of `data.evaluate`.
 
@@ -81,6 +84,7 @@ def run(
     target = Path(out) if out is not None else Path("runs") / asked.name
     folder = RunDir(target)
     given = {"teacher": teacher is not None, "train": train is not None, "evaluate": evaluate is not None}
+    folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
     with lock(target / ".lock", "this run folder", wait=False):
         folder.open(asked, force=force)
         return _Run(asked, folder, given).go(teacher, train, evaluate)
@@ -111,27 +115,49 @@ class _Run:
         recipe, folder = self.recipe, self.folder
         folder.write_recipe(recipe)
         check_presets(recipe.export.presets)
-        self.teacher = as_teacher(teacher) if teacher is not None else load_teacher(recipe.teacher)
+        self.teacher = self._given_teacher(teacher) if teacher is not None else load_teacher(recipe.teacher)
         self.teacher_key = self.teacher.fingerprint()
-        student = self._build()
+        self._load_start()
+        self._build()
         folder.stage("teacher", {"teacher": self.teacher_key}, [], self._teacher_facts)
         data = self._data(train, evaluate)
         rows, dev_rows = self._signals(data)
-        student = self._train(student, data, rows, dev_rows)
+        student = self._train(data, rows, dev_rows)
         self._export(student)
         parity = self._parity(student, data)
         self._quality(student, data)
         self._measure(parity)
         return self._report(parity)
 
-    def _build(self) -> Student:
-        """The untrained student: fails in the first second where teacher, start model and recipe do not fit."""
+    def _given_teacher(self, model: SentenceTransformer | Teacher) -> Teacher:
+        """A teacher that came as an object, with the prompt of the recipe if that names one."""
+        spec, teacher = self.recipe.teacher, as_teacher(model)
+        if spec.max_length not in (None, teacher.max_length):
+            raise ModelError(
+                "a model that is loaded has its own longest input",
+                where="teacher.max_length",
+                got=spec.max_length,
+                expected=f"{teacher.max_length}, or null",
+                hint="set max_seq_length of the model",
+            )
+        return teacher if spec.prompt is None else Teacher(teacher.model, teacher.name, spec.prompt)
+
+    def _load_start(self) -> None:
+        """The model that the student is cut from."""
+        name = self.recipe.student.from_
+        self.start = self.teacher.model if name == "teacher" else load_encoder(name)
+        self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
+
+    def _build(self, layers: tuple[int, ...] | None = None) -> Student:
+        """The untrained student: fails in the first second where teacher, start model and recipe do not fit.
+
+        Args:
+            layers: which layers to keep, where the recipe leaves that to a search.
+        """
         spec = self.recipe.student
-        source = self.teacher.model if spec.from_ == "teacher" else load_encoder(spec.from_)
-        self.start_key = self.teacher_key if spec.from_ == "teacher" else Teacher(source, spec.from_).fingerprint()
         return build_student(
-            spec,
-            source,
+            spec if layers is None else spec.model_copy(update={"layers": layers}),
+            self.start,
             teacher_dim=self.teacher.dim,
             teacher_normalizes=self.teacher.normalizes,
             teacher_prompt=self.teacher.prompt,
@@ -144,7 +170,7 @@ class _Run:
         place = Path(locate_model(self.recipe.teacher.model)) if not self.given["teacher"] else None
         return {
             **(card_fields(place) if place is not None and place.is_dir() else {}),
-            "model": self.teacher.name,
+            "model": public_name(self.teacher.name),
             "dim": self.teacher.dim,
             "layers": getattr(config, "num_hidden_layers", None),
             "max_length": self.teacher.max_length,
@@ -208,7 +234,7 @@ class _Run:
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found[0], found[1]
 
-    def _train(self, student: Student, data: PreparedData, rows: StoredRows, dev_rows: StoredRows) -> Student:
+    def _train(self, data: PreparedData, rows: StoredRows, dev_rows: StoredRows) -> Student:
         """Train, or load what an earlier run with the same inputs trained."""
         recipe, folder = self.recipe, self.folder
         inputs = {
@@ -224,13 +250,14 @@ class _Run:
         }
         prompt = self.teacher.prompt
         trained: list[Student] = []
+        place = folder.work / fingerprint(inputs)
 
         def work() -> dict[str, Any]:
+            if not place.exists():  # what another training left, its log lines too, is no part of this one
+                shutil.rmtree(folder.work, ignore_errors=True)
+                folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
-            some = np.arange(min(FIT_SENTENCES, len(texts)))
-            started = student.start_bridge([texts[row] for row in some], rows.gather(some))
-            if started is not None:
-                note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
+            student = self._start(texts, rows)
             facts = train_student(
                 recipe,
                 student,
@@ -242,19 +269,39 @@ class _Run:
                     dev_metric=select_metric(student.model, data.select) if data.select is not None else None,
                 ),
                 teacher_normalizes=self.teacher.normalizes,
-                work=folder.work / fingerprint(inputs),
+                work=place,
                 log=folder.log,
             )
             save_student(student.model, folder.student)
             trained.append(student)
-            return {**facts, "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
+            return {
+                **facts,
+                "layers": student.layers,
+                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            }
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
         folder.write_recipe(self.recipe)
+        student = trained[0] if trained else self._build(tuple(facts["layers"]))
         if not trained:
             student.model = load_student(folder.student)
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
+        return student
+
+    def _start(self, texts: Sequence[str], rows: StoredRows) -> Student:
+        """The student as training begins: layers chosen, bridge fitted."""
+        spec, layers = self.recipe.student, None
+        if isinstance(spec.layers, int) and spec.choose == "agreement":
+            count = min(SENTENCES, len(texts))
+            found, value = search_layers(self.start, spec.layers, texts[:count], rows.gather(np.arange(count)), track=_searching)
+            layers = tuple(found)
+            note(f"student: layers {', '.join(map(str, found))} agree best with the teacher before training ({value:.3f})")
+        student = self._build(layers)
+        some = texts[:FIT_SENTENCES]
+        started = student.start_bridge(some, rows.gather(np.arange(len(some))))
+        if started is not None:
+            note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
         return student
 
     def _student_facts(self, student: Student) -> dict[str, Any]:
@@ -381,6 +428,12 @@ class _Run:
                 hint="see parity.json; leave the preset out with export.presets=[fp32] if it is not needed",
             )
         return report
+
+
+def _searching(choices: Iterable[list[int]]) -> Iterator[list[int]]:
+    """A progress bar over choices of layers."""
+    options = list(choices)
+    return track(options, total=len(options), description="choosing layers", unit="choices")
 
 
 def _texts(train: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from .files import atomic_write, disk_errors, fingerprint, read_json, sha256_fil
 from .progress import note
 from .recipe import Recipe
 from .recipe_load import to_yaml
+from .report.words import public_name
 
 PACKAGES = (
     "torch",
@@ -56,12 +57,12 @@ class RunDir:
         Raises:
             RunError: the folder holds another recipe's run and `force` is not given, or cannot be written.
         """
+        self.refuse_foreign()
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        asked = recipe.to_dict()
-        known = self.path / "manifest.json"
-        if known.exists():
-            self.manifest = read_json(known)
+        asked = _hidden(recipe.to_dict())
+        if (self.path / "manifest.json").exists():
+            self.manifest = read_json(self.path / "manifest.json")
             before = self.manifest.get("asked", {})
             made = any(entry["outputs"] for entry in self.manifest.get("stages", []))
             if before != asked and made:
@@ -74,13 +75,7 @@ class RunDir:
                         "or replace what changed in this one with --force",
                     )
                 note("run: the recipe changed; stages that it touches run again (--force)")
-        elif any(item.name != ".lock" for item in self.path.iterdir()):
-            raise RunError(
-                "this folder is not empty and holds no run",
-                where=str(self.path),
-                got=", ".join(sorted(item.name for item in self.path.iterdir())[:5]),
-                hint="choose another folder with --out",
-            )
+        _sweep(self.path)
         self.manifest = {
             "schema_version": 1,
             "name": recipe.name,
@@ -94,6 +89,25 @@ class RunDir:
             "stages": self.manifest.get("stages", []),
         }
         self._save()
+
+    def refuse_foreign(self) -> None:
+        """Look whether a run may be made here. Writes nothing.
+
+        Raises:
+            RunError: a file is in the way, or a folder that holds something else than a run.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError("a file stands where the run folder is needed", where=str(self.path), hint="choose another with --out")
+        if not self.path.is_dir() or (self.path / "manifest.json").exists():
+            return
+        foreign = sorted(item.name for item in self.path.iterdir() if item.name != ".lock" and not _torn(item))
+        if foreign:
+            raise RunError(
+                "this folder is not empty and holds no run",
+                where=str(self.path),
+                got=", ".join(foreign[:5]),
+                hint="choose another folder with --out",
+            )
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe, runnable again as it is."""
@@ -132,8 +146,8 @@ class RunDir:
             "outputs": self._hashes(outputs),
             "facts": facts,
         }
-        others = [other for other in self.manifest["stages"] if other["name"] != name]
-        self.manifest["stages"] = [*others, entry]
+        stages = [entry if other["name"] == name else other for other in self.manifest["stages"]]
+        self.manifest["stages"] = stages if entry in stages else [*stages, entry]
         self._save()
         return facts
 
@@ -174,6 +188,30 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _hidden(value: Any) -> Any:
+    """A JSON value with the folders of this machine left out: of a path the name, and a hash that tells it from others."""
+    if isinstance(value, dict):
+        return {key: _hidden(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(item) for item in value]
+    path = isinstance(value, str) and value.startswith(("/", "~"))
+    return f"{public_name(value)} ({fingerprint(value)[:8]})" if path else value
+
+
+def _torn(item: Path) -> bool:
+    """Whether an item was left behind by a write that was cut off."""
+    return item.name.startswith(".") and ".tmp-" in item.name
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writes that were cut off have left."""
+    for item in [item for item in folder.rglob(".*") if _torn(item)]:
+        if item.is_dir():
+            shutil.rmtree(item, ignore_errors=True)
+        else:
+            item.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -13,7 +13,9 @@ class LayersSpec(BaseModel):
     Attributes:
         kind: always `layers`.
         from_: the model to cut from: `teacher`, or any model as in `teacher.model`. Written `from` in a recipe.
-        layers: how many layers to keep (spread evenly, first and last kept), or their 0-based indices.
+        layers: how many layers to keep, or their 0-based indices.
+        choose: which layers a number means. `agreement` tries choices on training sentences and keeps the one whose
+            untrained cut agrees best with the teacher; `spread` takes them evenly from the first to the last.
         projection: what becomes of the linear bridge that maps the student up to the teacher's width. `keep`
             leaves it in the student, whose vectors then live in the teacher's space; `drop` uses it for
             training alone. Has no effect where the widths agree.
@@ -26,6 +28,7 @@ class LayersSpec(BaseModel):
     kind: Literal["layers"] = "layers"
     from_: str = Field(default="teacher", alias="from", min_length=1)
     layers: int | tuple[int, ...] = 3
+    choose: Literal["agreement", "spread"] = "agreement"
     projection: Literal["keep", "drop"] = "drop"
     max_length: int | None = Field(default=None, ge=4, le=8192)
     vocabulary: None = None

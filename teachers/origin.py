@@ -33,4 +33,5 @@ def card_fields(folder: Path) -> dict[str, str]:
         return {}
     if not isinstance(head, dict):
         return {}
-    return {name: head[name] for name in FIELDS if isinstance(head.get(name), str)}
+    words = {name: head[name] for name in FIELDS if isinstance(head.get(name), str)}
+    return {name: word for name, word in words.items() if word.strip() and word.isprintable()}

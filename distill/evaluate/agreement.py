@@ -102,12 +102,13 @@ def evaluate_agreement(student: np.ndarray, teacher: np.ndarray, *, rounds: int 
         return np.asarray(total / (weights.sum(1) ** 2 - (weights**2).sum(1)))
 
     s, t = ranked
-    covariance = mean(s * t) - mean(s) * mean(t)
-    scale = np.sqrt((mean(s * s) - mean(s) ** 2) * (mean(t * t) - mean(t) ** 2))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample of one sentence, or of one similarity, counts as nan
+        scale = np.sqrt((mean(s * s) - mean(s) ** 2) * (mean(t * t) - mean(t) ** 2))
+        correlations = np.where(scale > 1e-12, (mean(s * t) - mean(s) * mean(t)) / scale, np.nan)
     same_width = student.shape[1] == teacher.shape[1]
     return {
         "value": value,
-        "ci95": list(percentile_interval(covariance / np.maximum(scale, 1e-12))),
+        "ci95": list(percentile_interval(correlations)),
         "n": n,
         "details": {
             "spearman": value,

@@ -24,7 +24,7 @@ def pearson(a: np.ndarray, b: np.ndarray) -> float:
     if len(a) == 0 or (a == a[0]).all() or (b == b[0]).all():
         return float("nan")
     x, y = a - a.mean(), b - b.mean()
-    scale = np.sqrt((x * x).sum()) * np.sqrt((y * y).sum())
+    scale = np.sqrt((x * x).sum() * (y * y).sum())
     return float(np.clip((x * y).sum() / scale, -1, 1)) if scale > 0 else float("nan")
 
 

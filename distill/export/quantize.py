@@ -1,8 +1,9 @@
 """Smaller ONNX files from the fp32 one, and the proof that what should be quantized is.
 
 `fast`: int8 weights per output channel and int8 activations, quantized as they come (MatMulInteger), plus int8
-embedding tables. `faithful`: 8-bit weights in blocks of 32 with fp32 activations (MatMulNBits), plus int8 embedding
-tables: its rows do not depend on what else is in the batch, and it is nearly lossless.
+embedding tables. `faithful`: 8-bit weights in blocks of
+32 (MatMulNBits, whose kernel quantizes activations per row and block), plus int8 embedding tables: a row does not depend
+on what else is in the batch, and it is nearly lossless.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from ..errors import DistillError
 from ..files import atomic_write
+from .rewrite import every_node
 
 FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
 BLOCK = 32
@@ -154,9 +156,8 @@ def strip(model: onnx.ModelProto) -> None:
     del graph.metadata_props[:]
     del graph.value_info[:]
     graph.doc_string = ""
-    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+    functions = [node for function in model.functions for node in function.node]
+    nodes = every_node((*graph.node, *functions))
+    for part in (*nodes, *graph.initializer, *graph.input, *graph.output, *model.functions):
         part.doc_string = ""
-        if hasattr(part, "metadata_props"):
-            del part.metadata_props[:]
-    for function in model.functions:
-        del function.metadata_props[:]
+        del part.metadata_props[:]

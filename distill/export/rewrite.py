@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import onnx
 from onnx import helper, numpy_helper
 
@@ -39,11 +41,20 @@ def gemm_to_matmul(model: onnx.ModelProto) -> int:
         turned += 1
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    used = {name for node in every_node(graph.node) for name in node.input} | {output.name for output in graph.output}
     kept = [w for w in graph.initializer if w.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return turned
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes, and those of the graphs inside them (branches, loops)."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from every_node(inner.node)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..files import read_json, sha256_folder, write_json
 
 MARK = "complete.json"
+STATE = "trainer_state.json"
 
 
 def seal(folder: Path) -> None:
@@ -32,11 +33,26 @@ def step_of(folder: Path) -> int:
 
 
 def newest_whole(work: Path) -> Path | None:
-    """The whole checkpoint with the highest step; folders that are not whole are removed."""
-    best = None
+    """The checkpoint with the highest step that is whole, as is the best one it speaks of; newer ones are removed.
+
+    Without the best one training would go on, and end with weights that are not the best.
+    """
+    whole: dict[int, Path] = {}
     for folder in sorted(work.glob("checkpoint-*"), key=step_of):
         if is_whole(folder):
-            best = folder
+            whole[step_of(folder)] = folder
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    return best
+    for step in sorted(whole, reverse=True):
+        best = best_step(whole[step])
+        if best is None or best in whole:
+            return whole[step]
+        shutil.rmtree(whole.pop(step), ignore_errors=True)
+    return None
+
+
+def best_step(folder: Path) -> int | None:
+    """The step of the best checkpoint so far, as a checkpoint's trainer state tells it."""
+    state = folder / STATE
+    value = read_json(state).get("best_global_step") if state.is_file() else None
+    return int(value) if value else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 
 from students.build import Student
 
@@ -23,7 +23,7 @@ from ..data.tokens import TokenizedSentences
 from ..files import atomic_folder, read_json, write_json
 from ..progress import Ticks, note
 from ..recipe import Recipe, StageSpec
-from .checkpoints import is_whole, newest_whole, seal, step_of
+from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .objective import EmbeddingObjective, set_dropout
 from .precision import choose_precision
 from .trainer import DistillTrainer, Gather, StageCallback
@@ -69,7 +69,8 @@ def train_student(
     Raises:
         GateError: the loss is not finite or the student collapsed.
     """
-    logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+    for name in ("transformers.trainer", "transformers.trainer_utils"):  # they speak of their own checkpoints
+        logging.getLogger(name).setLevel(logging.ERROR)
     tokenizer = student.model.tokenizer
     length = int(student.model.max_seq_length)
     train = TokenizedSentences(data.train, tokenizer, length)
@@ -164,33 +165,38 @@ def _run_stage(
         dataloader_pin_memory=torch.cuda.is_available(),
     )
     began = step_of(resume) if resume else 0
-    if resume:
-        note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
-    title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
-    bar = Ticks(steps - began, title, "steps")
-    callbacks: list[Any] = [StageCallback(bar.tick, note, spec.select_by)]
-    if spec.patience is not None:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
-    trainer = DistillTrainer(
-        objective,
-        arguments,
-        sentences=train,
-        collator=collator,
-        teacher_rows=data.teacher_rows,
-        dev=(dev, data.teacher_dev),
-        dev_metric=data.dev_metric,
-        select_by=spec.select_by,
-        log_path=log,
-        stage=stage.name,
-        resume_step=began,
-        callbacks=callbacks,
-    )
+    state = _ended(resume, steps, spec.patience) if resume else None
     start = time.perf_counter()
-    try:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    finally:
-        bar.close()
-    state = trainer.state
+    if state is not None:
+        best = safetensors.torch.load_file(folder / f"checkpoint-{state.best_global_step}" / "model.safetensors")
+        objective.load_state_dict(best)
+    else:
+        if resume:
+            note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
+        title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
+        bar = Ticks(steps - began, title, "steps")
+        callbacks: list[Any] = [StageCallback(bar.tick, note, spec.select_by)]
+        if spec.patience is not None:
+            callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
+        trainer = DistillTrainer(
+            objective,
+            arguments,
+            sentences=train,
+            collator=collator,
+            teacher_rows=data.teacher_rows,
+            dev=(dev, data.teacher_dev),
+            dev_metric=data.dev_metric,
+            select_by=spec.select_by,
+            log_path=log,
+            stage=stage.name,
+            resume_step=began,
+            callbacks=callbacks,
+        )
+        try:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        finally:
+            bar.close()
+        state = trainer.state
     return {
         "name": stage.name,
         "precision": precision,
@@ -204,6 +210,14 @@ def _run_stage(
         "select_by": spec.select_by,
         "stopped": "early" if state.global_step < steps else "planned end",
     }
+
+
+def _ended(checkpoint: Path, steps: int, patience: int | None) -> TrainerState | None:
+    """The trainer's state in a checkpoint after which nothing was left to train, or None where something is."""
+    state = TrainerState.load_from_json(str(checkpoint / STATE))
+    stopper = state.stateful_callbacks.get("EarlyStoppingCallback", {})
+    waited = stopper.get("attributes", {}).get("early_stopping_patience_counter", 0)
+    return state if state.global_step >= steps or (patience is not None and waited >= patience) else None
 
 
 def _remember(path: Path, objective: EmbeddingObjective, batch: Mapping[str, torch.Tensor]) -> str:

@@ -35,7 +35,7 @@ def set_dropout(model: nn.Module, probability: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = probability
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = probability  # type: ignore[assignment]
+            module.attention_dropout = probability
 
 
 class EmbeddingObjective(nn.Module):

@@ -39,7 +39,7 @@ def start():
 
 @pytest.fixture
 def train(tmp_path, vectors, start):
-    """train(folder="a", stages=[...], rows=None, touch=None, **train_values) -> Trained. The log is `folder`/log.jsonl."""
+    """train(folder="a", stages=[...], rows=None, touch=None, **train_values) -> Trained: with dropout."""
     from distill.recipe import Recipe, normalise
     from distill.train.engine import TrainingData, train_student
     from students.build import build_student
@@ -55,7 +55,7 @@ def train(tmp_path, vectors, start):
                     "data": {"train": "unused.txt"},
                     "student": {"layers": 2},
                     "stages": [stage | extra for extra in stages or [{}]],
-                    "train": {"precision": "fp32", "patience": None, "evaluate_every": 5, **values},
+                    "train": {"precision": "fp32", "patience": None, "evaluate_every": 5, "dropout": None, **values},
                 }
             )
         )

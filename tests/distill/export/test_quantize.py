@@ -1,0 +1,186 @@
+"""Quantizing: every node that should, an error where not, and values as near as 8 bits allow."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from distill.errors import DistillError
+from distill.export import quantize as room
+from distill.export.quantize import expected_nodes, op_counts, quantize, quantized_nodes, strip
+
+WORDS, WIDTH, OUT = 50, 20, 7
+"""Sizes that are no multiple of the block of 32."""
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """ids [n] -> table [50, 20] -> product [20, 7], as an ONNX file with its two weights."""
+    rng = np.random.default_rng(1)
+    weights = {
+        "table": rng.normal(size=(WORDS, WIDTH)),
+        "matrix": rng.normal(size=(WIDTH, OUT)),
+        "scale": rng.normal(size=(OUT,)),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["rows"], name="look_up"),
+            helper.make_node("MatMul", ["rows", "matrix"], ["product"], name="dense"),
+            helper.make_node("Mul", ["product", "scale"], ["y"], name="scale_up"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", OUT])],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )
+    path = tmp_path / "plain.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path, weights
+
+
+@pytest.mark.parametrize("preset", ["fast", "faithful"])
+def test_values_are_as_near_as_8_bits_allow(plain, tmp_path, preset):
+    path, weights = plain
+    assert quantize(path, tmp_path / "q.onnx", preset) == {"MatMul": 1, "Gather": 1}
+    ids = np.arange(WORDS, dtype=np.int64)
+    (found,) = onnxruntime.InferenceSession(tmp_path / "q.onnx").run(None, {"ids": ids})
+    exact = weights["table"] @ weights["matrix"] * weights["scale"]
+    error = np.abs(found - exact).max() / np.abs(exact).max()
+    assert 0 < error < 0.03
+    # The table's int8 steps alone put 1 / 254 of its largest value on each entry.
+    counts = op_counts(tmp_path / "q.onnx")
+    assert counts["Gather"] == 1
+    assert {"MatMulInteger", "MatMulNBits"} & set(counts) == {"MatMulInteger" if preset == "fast" else "MatMulNBits"}
+    assert "MatMul" not in counts
+
+
+@pytest.mark.parametrize("preset", ["fast", "faithful"])
+def test_the_same_file_gives_the_same_bytes(plain, tmp_path, preset):
+    for name in ("a", "b"):
+        quantize(plain[0], tmp_path / name / "q.onnx", preset)
+    assert (tmp_path / "a" / "q.onnx").read_bytes() == (tmp_path / "b" / "q.onnx").read_bytes()
+
+
+def test_one_weight_may_serve_two_nodes(plain, tmp_path):
+    """As in ALBERT, whose layers share their weights."""
+    path, weights = plain
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("MatMul", ["rows", "matrix"], ["again"], name="dense_again"))
+    model.graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, ["n", OUT]))
+    onnx.save(model, path)
+    for preset in ("fast", "faithful"):
+        assert quantize(path, tmp_path / "q.onnx", preset) == {"MatMul": 2, "Gather": 1}
+        _, again = onnxruntime.InferenceSession(tmp_path / "q.onnx").run(None, {"ids": np.arange(4)})
+        np.testing.assert_allclose(again, weights["table"][:4] @ weights["matrix"], atol=0.3)
+
+
+def test_only_constant_matrices_and_float_tables_are_expected(plain):
+    model = onnx.load(plain[0])
+    assert expected_nodes(model) == {"MatMul": 1, "Gather": 1}
+    assert quantized_nodes(model).total() == 0
+    lookups = numpy_helper.from_array(np.zeros((4, 4), dtype=np.int64), "places")
+    cube = numpy_helper.from_array(np.zeros((2, 3, 4), dtype=np.float32), "cube")
+    model.graph.initializer.extend([lookups, cube])
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["places", "ids"], ["a"]),  # numbers, not vectors
+            helper.make_node("Gather", ["product", "ids"], ["b"]),  # not constant
+            helper.make_node("MatMul", ["rows", "product"], ["c"]),  # not constant
+            helper.make_node("MatMul", ["matrix", "product"], ["d"]),  # constant on the left
+            helper.make_node("MatMul", ["rows", "cube"], ["e"]),  # a stack of matrices
+        ]
+    )
+    assert expected_nodes(model) == {"MatMul": 1, "Gather": 1}
+
+
+@pytest.mark.parametrize("left", ["MatMul", "Gather"])
+def test_a_node_left_in_fp32_stops_the_export(plain, tmp_path, monkeypatch, left):
+    """As onnxruntime 1.21 did, silently, to every transformer layer."""
+    whole = room.quantize_dynamic
+
+    def partial(source, target, **options):
+        whole(source, target, **{**options, "op_types_to_quantize": [{"MatMul": "Gather", "Gather": "MatMul"}[left]]})
+
+    monkeypatch.setattr(room, "quantize_dynamic", partial)
+    with pytest.raises(DistillError, match=r"(?s)plain\.onnx.*'fast' left nodes in fp32.*got: .*expected:") as caught:
+        quantize(plain[0], tmp_path / "q.onnx", "fast")
+    assert caught.value.exit_code == 3
+    assert caught.value.got.get(left, 0) == 0
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_faithful_is_watched_as_well(plain, tmp_path, monkeypatch):
+    class Idle:
+        def __init__(self, model, **options):
+            self.model = self
+            self.proto = model
+
+        def process(self):
+            """Does nothing, and says nothing."""
+
+        def save_model_to_file(self, path, external):
+            onnx.save(self.proto, path)
+
+    monkeypatch.setattr(room, "_nbits_quantizer", lambda: Idle)
+    with pytest.raises(DistillError, match="'faithful' left nodes in fp32"):
+        quantize(plain[0], tmp_path / "q.onnx", "faithful")
+
+
+def test_an_unknown_preset_is_named(plain, tmp_path):
+    with pytest.raises(ValueError, match="no preset 'int4'"):
+        quantize(plain[0], tmp_path / "q.onnx", "int4")
+
+
+def test_shapes_that_contradict_the_weights_do_not_stop_it(plain, tmp_path):
+    """The exporter leaves such shapes behind for a linear head after pooling."""
+    model = onnx.load(plain[0])
+    model.graph.value_info.append(helper.make_tensor_value_info("product", TensorProto.FLOAT, ["n", WIDTH]))
+    onnx.save(model, plain[0])
+    for preset in ("fast", "faithful"):
+        assert quantize(plain[0], tmp_path / "q.onnx", preset) == {"MatMul": 1, "Gather": 1}
+
+
+def test_the_quantizers_leave_logging_as_it_was(plain, tmp_path, caplog):
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    with caplog.at_level(logging.DEBUG):
+        for preset in ("fast", "faithful"):
+            quantize(plain[0], tmp_path / "q.onnx", preset)
+    assert "pre-processing" not in caplog.text
+    assert (root.level, list(root.handlers)) == before
+
+
+def test_strip_takes_all_notes_and_no_numbers(plain):
+    """Inside branches and functions, too."""
+    model = onnx.load(plain[0])
+    graph = model.graph
+    branch = helper.make_graph([helper.make_node("Identity", ["y"], ["r"])], "branch", [], [])
+    graph.node.append(helper.make_node("If", ["yes"], ["z"], then_branch=branch, else_branch=branch))
+    inner = helper.make_node("Identity", ["a"], ["b"])
+    model.functions.append(helper.make_function("ours", "f", ["a"], ["b"], [inner], []))
+    clean = onnx.ModelProto.FromString(model.SerializeToString())
+    strip(clean)
+    function, choice = model.functions[0], graph.node[-1]
+    for part in (
+        *(model, graph, graph.node[0], graph.initializer[0], graph.input[0], graph.output[0]),
+        *(choice, choice.attribute[0].g.node[0], choice.attribute[1].g.node[0], function, function.node[0]),
+    ):
+        part.doc_string = "File /home/someone/model.py, line 7"
+        part.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/someone/model.py")
+    graph.value_info.append(helper.make_tensor_value_info("rows", TensorProto.FLOAT, None))
+    strip(model)
+    assert b"someone" not in model.SerializeToString()
+    assert [node.op_type for node in model.graph.node] == ["Gather", "MatMul", "Mul", "If"]
+    for found, expected in zip(model.graph.initializer, clean.graph.initializer, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(found), numpy_helper.to_array(expected))
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_real_files_shrink_in_the_order_of_their_bits(exported, family):
+    sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful")]
+    assert sizes[0] > 2 * max(sizes[1:])

@@ -1,0 +1,111 @@
+"""What whole runs share: models and text in a folder, a small recipe, and a stand-in for the stopwatch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A working folder with teacher/ (4 layers, 32 wide), start/, wide/ (48), sentences.txt and sts.csv."""
+    folder = tmp_path_factory.mktemp("home")
+    tiny.saved(folder / "teacher", layers=4, hidden=32)
+    tiny.saved(folder / "start", layers=3, hidden=32, seed=1)
+    tiny.saved(folder / "wide", layers=3, hidden=48, seed=2)
+    tiny.write_lines(folder / "sentences.txt")
+    tiny.write_sts(folder / "sts.csv", tiny.sts_rows(40))
+    return folder
+
+
+@pytest.fixture
+def at_home(home, monkeypatch):
+    """The working folder is `home`: paths are given as a user in it gives them."""
+    monkeypatch.chdir(home)
+    return home
+
+
+RECIPE = {
+    "name": "tiny",
+    "teacher": {"model": "teacher"},
+    "data": {"train": "sentences.txt", "evaluate": {"sts": "sts.csv"}},
+    "student": {"layers": 2},
+    "stages": [{"losses": ["embedding_cosine", "similarity_matrix"], "epochs": 6, "batch_size": 16, "learning_rate": 1.0e-3}],
+    "train": {"precision": "fp32", "evaluate_every": 0.5, "dropout": None},
+    "measure": {"batch": [1], "sequence": [32], "min_runs": 3, "min_seconds": 0},
+}
+
+
+@pytest.fixture(scope="session")
+def recipe_file(home):
+    """`RECIPE` as a file in `home`: JSON is YAML."""
+    (home / "tiny.yaml").write_text(json.dumps(RECIPE), "utf-8")
+    return "tiny.yaml"
+
+
+@pytest.fixture
+def no_stopwatch(monkeypatch):
+    """measure.json without measuring, for tests of something else; gives the names of the variants it was asked for."""
+    asked = []
+
+    def measure_models(variants, *, batch, sequence, threads, min_runs, min_seconds, root):
+        from distill.measure.hardware import environment
+        from distill.measure.size import file_mb
+
+        asked.append([variant.name for variant in variants])
+        row = {"batch": 1, "sequence": 32, "threads": 1, "p50_ms": 1.0, "p90_ms": 1.0, "p99_ms": None, "cpu_ms": 1.0, "n": 3}
+        return {
+            "schema_version": 1,
+            "environment": environment(),
+            "grid": {"batch": list(batch), "sequence": list(sequence), "threads": list(threads)},
+            "variants": [
+                {
+                    "name": variant.name,
+                    "role": variant.role,
+                    "format": variant.format,
+                    "path": variant.shown_path(root),
+                    "file_mb": file_mb(variant.weights or variant.location()),
+                    "load_ms": 1.0,
+                    "peak_rss_mb": 1.0,
+                    "latency": [{**row, "sentences_per_s": 1000.0, "noisy": False, "samples_ms": [1.0, 1.0, 1.0]}],
+                }
+                for variant in variants
+            ],
+        }
+
+    monkeypatch.setattr("distill.pipeline.measure_models", measure_models)
+    return asked
+
+
+class Trained(Exception):
+    """The student is trained and saved; what follows is not of interest."""
+
+
+@pytest.fixture
+def train(quick, monkeypatch):
+    """train(out, *overrides, **objects): a run that ends when the student is on disk."""
+
+    def stop(self, student):
+        raise Trained
+
+    monkeypatch.setattr("distill.pipeline._Run._export", stop)
+
+    def run(out: Path, *overrides, **objects):
+        with pytest.raises(Trained):
+            quick(out, *overrides, **objects)
+
+    return run
+
+
+@pytest.fixture
+def quick(at_home, recipe_file, no_stopwatch):
+    """quick(out, *overrides, **objects) -> Report: a run of `RECIPE` with the fp32 file alone and nothing timed."""
+    import distill
+
+    def run(out: Path, *overrides, **objects):
+        return distill.run(recipe_file, ["export.presets=[fp32]", *overrides], out=out, **objects)
+
+    return run
