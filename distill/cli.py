@@ -9,7 +9,7 @@ import typer
 
 from . import __version__, exits
 from .errors import UserError, nearest
-from .progress import note, set_output
+from .progress import hide_library_bars, note, set_output
 
 if TYPE_CHECKING:
     from .report.model import Report
@@ -63,7 +63,9 @@ def run(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/NAME]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Start anew, and replace a run folder of another recipe.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on although the recipe changed: what it touches runs again.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Do everything a recipe asks for, from teacher to report. An interrupted run goes on where it stopped.
@@ -82,6 +84,7 @@ def run(
     with exits.needs_train("distill run"):
         from .pipeline import run as run_recipe
 
+        hide_library_bars()
         report = run_recipe(resolved, out=out, force=force)
     _show(report, out or Path("runs") / resolved.name)
 
@@ -178,6 +181,7 @@ def export(
     with exits.needs_train("distill export"):
         from .export.onnx import export_onnx
 
+        hide_library_bars()
         parity = export_onnx(model, out, chosen, opset)
     failed = [name for name, proof in parity["models"].items() if not proof["passed"]]
     for name, proof in parity["models"].items():

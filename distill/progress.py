@@ -51,6 +51,13 @@ def set_output(quiet: bool) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
+def hide_library_bars() -> None:
+    """Switch off the bars transformers shows for loading and saving weights; call it once transformers is imported."""
+    from transformers.utils import logging as library
+
+    library.disable_progress_bar()
+
+
 def note(text: str) -> None:
     """Print one plain line to stderr, above a bar that may be running."""
     if not _quiet:

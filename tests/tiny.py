@@ -75,17 +75,22 @@ def sts_rows(count: int = 60, seed: int = 3) -> list[tuple[str, str, float]]:
 
 @functools.cache
 def _wordpiece() -> str:
-    """tokenizer.json of a WordPiece tokenizer trained on `SENTENCES`."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    """tokenizer.json of a WordPiece tokenizer with the letters and words of `SENTENCES`."""
+    from collections import Counter
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=800, special_tokens=list(_SPECIAL.values()), limit_alphabet=400, show_progress=False
-    )
-    letters = " ".join("abcdefghijklmnopqrstuvwxyz0123456789.,!?")
-    tokenizer.train_from_iterator([*SENTENCES, letters], trainer)
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    counts = Counter(word for sentence in SENTENCES for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(sentence)))
+    # A trainer breaks ties differently in every process; counting and sorting do not.
+    letters = sorted({letter for word in counts for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789.,!?"))
+    words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
+    pieces = [*_SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters), *words]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.WordPiece()
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -20,13 +20,14 @@ def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
 
     Args:
         models: every variant; latency is already withheld where parity failed.
-        recipe: the resolved recipe; its first evaluation set gives the quality.
+        recipe: the resolved recipe; its first evaluation set gives the quality; without one the first that was evaluated.
     """
     by_name = {model.name: model for model in models}
     best = next((by_name[name] for name in PREFERENCE if name in by_name and by_name[name].note is None), None)
     teacher = by_name.get("teacher")
     notes: list[str] = []
-    task = first_evaluation(recipe) or "agreement"
+    labelled = [task for task in (teacher.quality if teacher else {}) if task != "agreement"]
+    task = first_evaluation(recipe) or next(iter(labelled), "agreement")
     metric = _metric(models, task)
     if best is None:
         notes.append("no exported file passed its gate, so there is nothing to compare with the teacher")

@@ -20,7 +20,7 @@ from .schema import (
     TeacherFacts,
     TrainingFacts,
 )
-from .words import public_name
+from .words import public_name, public_names
 
 __all__ = ["Report", "build_report"]
 
@@ -61,7 +61,7 @@ def build_report(run: Path) -> Report:
         student=student,
         training=training,
         environment=_environment(files),
-        recipe=files.recipe,
+        recipe=public_names(files.recipe),
     )
 
 

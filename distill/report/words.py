@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .schema import Headline, Model, Report
 
@@ -124,6 +125,15 @@ def kept(headline: Headline) -> str | None:
 def public_name(name: str) -> str:
     """A model or source as others may read it: of a path outside the working folder the last part alone."""
     return name.rstrip("/").rpartition("/")[2] if name.startswith(("/", "~", "..")) else name
+
+
+def public_names(value: Any) -> Any:
+    """A recipe as others may read it: every path outside the working folder cut to its last part."""
+    if isinstance(value, dict):
+        return {key: public_names(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [public_names(item) for item in value]
+    return public_name(value) if isinstance(value, str) else value
 
 
 def summary(headline: Headline) -> str:
