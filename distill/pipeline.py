@@ -19,6 +19,7 @@ from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
 from teachers.store import EmbeddingStore, StoredRows
 
+from .data.augment.vocabulary import whole_words
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
@@ -194,12 +195,14 @@ class _Run:
         inputs = {
             "data": spec.model_dump(mode="json"),
             "files": {s.source: _source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
+            "augment": {"teacher": self.teacher_key, "seed": self.recipe.seed} if spec.augment else None,
             "given": given,
         }
         made: list[PreparedData] = []
 
         def work() -> dict[str, Any]:
-            made.append(prepare(spec, train=train, evaluate=evaluate))
+            words = whole_words(self.teacher.tokenizer) if spec.augment else ()
+            made.append(prepare(spec, train=train, evaluate=evaluate, words=words, seed=self.recipe.seed))
             save_prepared(made[0], self.folder.data)
             names = ["given sentences"] if train is not None else [s.source for s in spec.train]
             return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}

@@ -88,6 +88,26 @@ class EvaluationSpec(SourceSpec):
         return value
 
 
+class VocabularyMixSpec(Schema):
+    """More training sentences: words of the teacher's vocabulary put into the corpus's own sentences.
+
+    Attributes:
+        method: always `vocabulary_mix`.
+        sentences: how many to make.
+        share: how likely a word is replaced.
+        max_words: longest sentence that is used as a frame.
+        words: whether the vocabulary's words are trained on one by one as well.
+        replace: train on what was made alone; the corpus then gives frames and dev sentences.
+    """
+
+    method: Literal["vocabulary_mix"] = "vocabulary_mix"
+    sentences: int = Field(default=20000, ge=1, le=10_000_000)
+    share: float = Field(default=0.6, gt=0, le=1)
+    max_words: int = Field(default=25, ge=1)
+    words: bool = True
+    replace: bool = False
+
+
 class DataSpec(Schema):
     """Text for training, for choosing the best checkpoint and for the final numbers.
 
@@ -98,6 +118,7 @@ class DataSpec(Schema):
         evaluate: name -> labelled set, measured once at the end; their sentences are removed from train and dev.
         select: a labelled set to choose the best checkpoint by, instead of agreement with the teacher.
         on_bad_row: stop at a malformed row, or skip and count it.
+        augment: make more training sentences out of those that are there.
         min_chars, max_chars: sentences outside these lengths are dropped and counted.
     """
 
@@ -109,7 +130,7 @@ class DataSpec(Schema):
     on_bad_row: Literal["error", "skip"] = "error"
     min_chars: int = Field(default=3, ge=1)
     max_chars: int = Field(default=2000, ge=10)
-    augment: None = None
+    augment: VocabularyMixSpec | None = None
 
     @field_validator("evaluate")
     @classmethod

@@ -7,13 +7,14 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..errors import DataError
 from ..progress import track
 from ..recipe import DataSpec, ShareSpec, SourceSpec
+from .augment.vocabulary import mix_vocabulary
 from .saved import PreparedData, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
 
@@ -30,6 +31,8 @@ def prepare(
     *,
     train: Iterable[str] | None = None,
     evaluate: Mapping[str, ScoredPairs] | None = None,
+    words: Sequence[str] = (),
+    seed: int = 0,
 ) -> PreparedData:
     """Read, clean, de-duplicate and split the text of a recipe.
 
@@ -40,6 +43,8 @@ def prepare(
         data: the sources and limits.
         train: sentences to use instead of `data.train`.
         evaluate: labelled sets to use instead of `data.evaluate`.
+        words: the teacher's vocabulary, for `data.augment`.
+        seed: of the augmentation.
 
     Returns:
         The text, and the counts of what was dropped.
@@ -76,8 +81,33 @@ def prepare(
     else:
         _enough(kept, "train", where, counts)
         dev = dict(sorted(held_out.items())[: data.dev_limit])
+    if data.augment is not None:
+        blocked |= set(dev)
+        kept = _augmented(kept, data, words, blocked, seed, counts)
     counts["train"], counts["dev"] = len(kept), len(dev)
     return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts))
+
+
+def _augmented(
+    kept: dict[bytes, str], data: DataSpec, words: Sequence[str], blocked: set[bytes], seed: int, counts: Counter[str]
+) -> dict[bytes, str]:
+    """Training sentences with those that augmentation makes of them; what is evaluated on stays out of these too."""
+    spec = data.augment
+    assert spec is not None, "called with augmentation alone"
+    if not words:
+        raise DataError("the teacher's vocabulary has no whole words to put in", where="data.augment", hint="leave augment out")
+    made = mix_vocabulary(list(kept.values()), words, count=spec.sentences, share=spec.share, max_words=spec.max_words, seed=seed)
+    if not made:
+        raise DataError(
+            "no sentence is short enough to be a frame", where="data.augment.max_words", got=spec.max_words, hint="raise it"
+        )
+    own: Counter[str] = Counter()
+    new = _clean([*made, *(words if spec.words else ())], data.model_copy(update={"min_chars": 1}), blocked, set(kept), own)
+    counts["augmented"] = len(new)
+    if spec.replace:
+        counts["frames"] = len(kept)
+        return new
+    return {**kept, **new}
 
 
 def normalise(text: str) -> str:
