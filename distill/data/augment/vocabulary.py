@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 FRAME_WORDS = 150
-"""The corpus's most frequent words, which make the frame of a sentence and stay."""
+"""So many of the corpus's most frequent words make the frame of a sentence and stay, in a small corpus a tenth of them."""
 EDGES = ".,;:!?()[]\"'“”‘’"
 
 
@@ -43,7 +43,7 @@ def mix_vocabulary(
     """New sentences: frames of the corpus, with random words in place of some of their own.
 
     A word of the corpus is replaced with probability `share` by a word drawn evenly from `words`, unless it is among the
-    150 most frequent of the corpus or holds anything but letters. Punctuation around it and a capital stay.
+    150 most frequent of the corpus (a tenth of them, if that is less) or holds anything but letters. Punctuation around it and a capital stay.
 
     Args:
         sentences: the corpus.
@@ -58,7 +58,7 @@ def mix_vocabulary(
     """
     rng = random.Random(seed)
     seen = Counter(word.strip(EDGES).lower() for sentence in sentences for word in sentence.split())
-    frame = {word for word, _ in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[:FRAME_WORDS]}
+    frame = {word for word, _ in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[: min(FRAME_WORDS, len(seen) // 10)]}
     frames = [split for split in (sentence.split() for sentence in sentences) if len(split) <= max_words]
     if not frames or not words:
         return []
