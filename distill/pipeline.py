@@ -324,7 +324,6 @@ class _Run:
         inputs = {"student": self.folder.outputs("training"), "export": spec.model_dump(mode="json")}
 
         def work() -> dict[str, Any]:
-            note(f"onnx: exporting {', '.join(spec.presets)}")
             return {"quantized": write_presets(student.model, self.folder.student, spec.presets, spec.opset)}
 
         files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]

@@ -15,6 +15,7 @@ import torch
 
 from ..errors import DistillError, ModelError, UserError, nearest
 from ..files import atomic_write
+from ..progress import track
 from .graph import OUTPUTS, EmbeddingGraph, check_exportable, example_inputs
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
@@ -112,8 +113,14 @@ def write_presets(encoder: SentenceTransformer, folder: Path, presets: Sequence[
     """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts."""
     check_presets(presets)
     source = folder / "onnx" / FILES["fp32"]
-    write_graph(encoder, source, opset)
-    return {name: quantize(source, folder / "onnx" / FILES[name], name) for name in presets if name != "fp32"}
+    found = {}
+    ordered = sorted(presets, key=list(FILES).index)
+    for name in track(ordered, total=len(ordered), description="exporting", unit="files"):
+        if name == "fp32":
+            write_graph(encoder, source, opset)
+        else:
+            found[name] = quantize(source, folder / "onnx" / FILES[name], name)
+    return found
 
 
 def check_presets(presets: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from ..evaluate.agreement import row_cosines
+from ..progress import track
 from ..runtime.encoder import Encoder, load
 from .quantize import FILES, quantized_nodes
 
@@ -89,7 +90,8 @@ def check_parity(
     ).astype(np.float32)
     models: dict[str, Any] = {}
     reference = torch_vectors
-    for name in sorted(presets, key=list(FILES).index):
+    ordered = sorted(presets, key=list(FILES).index)
+    for name in track(ordered, total=len(ordered), description="proving", unit="files"):
         runtime = load(folder, precision=_precision(name))
         alone, batched = _alone(runtime, texts), runtime.encode(texts, batch_size=32)
         cosines = row_cosines(alone, reference)
