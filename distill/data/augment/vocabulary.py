@@ -29,11 +29,8 @@ def whole_words(tokenizer: Any) -> list[str]:
     marks = Counter(piece[0] for piece, _ in pieces if piece[:1] in ("▁", "Ġ"))
     mark = marks.most_common(1)[0][0] if marks and marks.most_common(1)[0][1] > len(pieces) / 10 else ""
     special = set(tokenizer.all_special_tokens)
-    found = dict.fromkeys(
-        piece[len(mark) :]
-        for piece, _ in pieces
-        if piece.startswith(mark) and piece not in special and not piece.startswith("##")
-    )
+    plain = (piece for piece, _ in pieces if piece not in special and not piece.startswith("##"))
+    found = dict.fromkeys(piece[len(mark) :] for piece in plain if piece.startswith(mark))
     return [word for word in found if word.isalpha() and len(word) >= (3 if word.isascii() else 2)]
 
 
@@ -43,7 +40,8 @@ def mix_vocabulary(
     """New sentences: frames of the corpus, with random words in place of some of their own.
 
     A word of the corpus is replaced with probability `share` by a word drawn evenly from `words`, unless it is among the
-    150 most frequent of the corpus (a tenth of them, if that is less) or holds anything but letters. Punctuation around it and a capital stay.
+    150 most frequent of the corpus (a tenth of them, if that is less) or holds anything but letters. Punctuation around
+    it and a capital stay.
 
     Args:
         sentences: the corpus.
