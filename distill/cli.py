@@ -186,9 +186,9 @@ def export(
     failed = [name for name, proof in parity["models"].items() if not proof["passed"]]
     for name, proof in parity["models"].items():
         verdict = "passed" if proof["passed"] else "FAILED"
-        typer.echo(
-            f"{name:<9} {verdict}  {proof['gate']}  (max_abs {proof['max_abs']:.1e}, mean_cosine {proof['mean_cosine']:.5f})"
-        )
+        finite = proof["max_abs"] is not None
+        found = f"max_abs {proof['max_abs']:.1e}, mean_cosine {proof['mean_cosine']:.5f}" if finite else "NaN or infinity"
+        typer.echo(f"{name:<9} {verdict}  {proof['gate']}  ({found})")
     typer.echo(str(out))
     if failed:
         raise typer.Exit(1)

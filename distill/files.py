@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import DistillError, ModelError, RunError, nearest
+from .errors import ModelError, RunError, nearest
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
 
@@ -168,7 +168,7 @@ def sha256_folder(path: Path, *, skip: tuple[str, ...] = ()) -> dict[str, str]:
 def fingerprint(value: Any) -> str:
     """A short stable key (16 hex digits) of a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def cache_dir() -> Path:
@@ -220,12 +220,6 @@ def _package_model(package: str) -> Path:
         if found:
             return min(found, key=lambda folder: (len(folder.parts), folder.as_posix()))
     raise ModelError("this package ships no model folder", where=name, expected="a folder with modules.json or config.json")
-
-
-def require(condition: bool, error: DistillError) -> None:
-    """Raise `error` unless `condition` holds."""
-    if not condition:
-        raise error
 
 
 def _umask() -> int:

@@ -138,6 +138,8 @@ class DataSpec(Schema):
         for name in value:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
                 raise ValueError(f"an evaluation set is named with letters, digits, '-' and '_', got '{name}'")
+            if name == "agreement":
+                raise ValueError("'agreement' is the name of the agreement with the teacher: name this evaluation set otherwise")
         return value
 
 

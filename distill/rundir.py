@@ -6,13 +6,13 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import __version__
 from .errors import RunError
 from .files import atomic_write, disk_errors, fingerprint, read_json, sha256_file, sha256_folder, write_json
+from .measure.hardware import installed
 from .progress import note
 from .recipe import Recipe
 from .recipe_load import to_yaml
@@ -181,13 +181,7 @@ class RunDir:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide a run's results, those that are installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed(PACKAGES)
 
 
 def _hidden(value: Any) -> Any:

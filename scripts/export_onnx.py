@@ -17,7 +17,7 @@ from distill.errors import DistillError
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="hub id, folder or package:IMPORT_NAME")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; what is there is replaced")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; an earlier export there is replaced")
     parser.add_argument("--presets", nargs="+", default=["fp32", "fast", "faithful"], help="files to write (default: all three)")
     parser.add_argument("--opset", type=int, default=20, help="ONNX operator set (default: %(default)s)")
     return parser.parse_args(arguments)
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     for name, proof in parity["models"].items():
-        print(f"{name}: {'passed' if proof['passed'] else 'FAILED'} ({proof['gate']}), mean cosine {proof['mean_cosine']:.5f}")
+        print(f"{name}: {'passed' if proof['passed'] else 'FAILED'} ({proof['gate']}), mean cosine {proof['mean_cosine']}")
     print(f"cosine of two sentences about a meal: {float(vectors[0] @ vectors[1]):.3f}")
     return 0 if all(proof["passed"] for proof in parity["models"].values()) else 1
 

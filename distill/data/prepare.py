@@ -21,6 +21,7 @@ from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pair
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 
 _NOT_ALNUM = re.compile("[^a-z0-9]+")
+_NAME = re.compile("[A-Za-z0-9_-]+")
 
 COUNTED = ("read", "bad_rows", "too_short", "too_long", "duplicates", "removed_evaluation", "removed_dev", "train", "dev")
 """What is counted: sentences read, dropped (by reason, the first that applies) and kept; `bad_rows` are rows."""
@@ -145,6 +146,9 @@ def _given(sentences: Iterable[str]) -> Iterator[str]:
 def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
     """Labelled pairs given from Python, their content checked."""
     where = f"evaluation set '{name}'"
+    if not _NAME.fullmatch(name) or name == "agreement":
+        expected = "letters, digits, '-' and '_', and not 'agreement', which is the agreement with the teacher"
+        raise DataError("an evaluation set cannot have this name", where=where, got=name, expected=expected)
     if not len(pairs.sentences1) == len(pairs.sentences2) == len(pairs.scores):
         got = f"{len(pairs.sentences1)}, {len(pairs.sentences2)} and {len(pairs.scores)}"
         raise DataError("sentences and scores differ in number", where=where, got=got)

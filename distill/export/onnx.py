@@ -80,7 +80,7 @@ def export_onnx(
 
     Args:
         model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
-        out: folder that gets the tokenizer, the torch model and `onnx/`; what is there is replaced as a whole.
+        out: folder that gets the tokenizer, the torch model and `onnx/`; an earlier export there is replaced as a whole.
         presets: among fp32, fast, faithful.
         opset: ONNX operator set, 18 to 23.
 
@@ -88,7 +88,7 @@ def export_onnx(
         The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", ...}}}.
 
     Raises:
-        UserError: an unknown preset.
+        UserError: an unknown preset, or `out` holds something else than an earlier export.
         ModelError: the model cannot be loaded or exported.
     """
     from students.build import save_student
@@ -98,9 +98,11 @@ def export_onnx(
     from .parity import check_parity, probe_sentences
 
     check_presets(presets)
+    target = Path(out)
+    if target.exists() and not (target.is_dir() and ((target / "parity.json").is_file() or not any(target.iterdir()))):
+        raise UserError("this was not made by an export, so it is not replaced", where=str(target), hint="choose another folder")
     encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else as_teacher(model).model
     check_exportable(encoder)
-    target = Path(out)
     with atomic_folder(target) as work:
         save_student(encoder, work)
         write_presets(encoder, work, presets, opset)
@@ -110,8 +112,13 @@ def export_onnx(
 
 
 def write_presets(encoder: SentenceTransformer, folder: Path, presets: Sequence[str], opset: int) -> dict[str, dict[str, int]]:
-    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts."""
+    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
+
+    The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
+    """
     check_presets(presets)
+    for name in FILES.keys() - set(presets):
+        (folder / "onnx" / FILES[name]).unlink(missing_ok=True)
     source = folder / "onnx" / FILES["fp32"]
     found = {}
     ordered = sorted(presets, key=list(FILES).index)
@@ -135,13 +142,10 @@ def check_presets(presets: Sequence[str]) -> None:
 
 
 def positions(encoder: SentenceTransformer) -> int:
-    """The longest sequence that the encoder's position table allows."""
-    config = encoder[0].auto_model.config
-    longest = int(getattr(config, "max_position_embeddings", 0) or 8192)
-    # RoBERTa and its kin number positions from pad_id + 1.
-    if config.model_type in ("roberta", "xlm-roberta", "mpnet", "camembert"):
-        longest -= (config.pad_token_id or 0) + 1
-    return longest
+    """The longest sequence that the graph allows: as many tokens as the encoder has positions, 8192 where nothing limits it."""
+    from students.layers import position_limit
+
+    return position_limit(encoder[0].auto_model) or 8192
 
 
 def _eager_copy(encoder: SentenceTransformer) -> SentenceTransformer:

@@ -97,7 +97,7 @@ def check_parity(
         cosines = row_cosines(alone, reference)
         max_abs = float(np.abs(alone - reference).max())
         mean, least = float(cosines.mean()), float(cosines.min())
-        finite = bool(np.isfinite(alone).all() and np.isfinite(batched).all())
+        finite = all(np.isfinite(vectors).all() for vectors in (alone, batched, reference))
         fp32 = name == "fp32"
         models[name] = {
             "file": f"{prefix}onnx/{FILES[name]}",

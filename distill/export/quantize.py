@@ -1,9 +1,8 @@
 """Smaller ONNX files from the fp32 one, and the proof that what should be quantized is.
 
 `fast`: int8 weights per output channel and int8 activations, quantized as they come (MatMulInteger), plus int8
-embedding tables. `faithful`: 8-bit weights in blocks of
-32 (MatMulNBits, whose kernel quantizes activations per row and block), plus int8 embedding tables: a row does not depend
-on what else is in the batch, and it is nearly lossless.
+embedding tables. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits, whose kernel quantizes activations per row and
+block), plus int8 embedding tables: a row does not depend on what else is in the batch, and it is nearly lossless.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from ..errors import DistillError
 from ..files import atomic_write
+from ..runtime.precision import FILES
 from .rewrite import every_node
 
-FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+__all__ = ["FILES", "expected_nodes", "quantize", "quantized_nodes", "strip"]
+
 BLOCK = 32
 
 
@@ -81,11 +82,6 @@ def quantized_nodes(model: onnx.ModelProto) -> Counter[str]:
             kind = weights[node.input[0]].data_type
             found["Gather"] += kind in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) and len(weights[node.input[0]].dims) == 2
     return found
-
-
-def op_counts(path: Path) -> dict[str, int]:
-    """Operator -> how often the graph in `path` holds it."""
-    return dict(sorted(Counter(node.op_type for node in onnx.load(path).graph.node).items()))
 
 
 def quantize(source: Path, target: Path, preset: str) -> dict[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "container": _in_container(),
         "load_before": load_average(),
-        "packages": _versions(),
+        "packages": installed(PACKAGES),
     }
 
 
@@ -80,6 +82,15 @@ def peak_rss_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6, 1)
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Name -> version of those of some packages that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _read(path: str) -> str:
@@ -148,13 +159,3 @@ def _in_container() -> bool:
         or bool(os.environ.get("container"))  # noqa: SIM112 - systemd and podman spell it so
         or any(mark in _read("/proc/1/cgroup") for mark in marks)
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ModelError
+from ..runtime.precision import FILES
 from .size import weight_files
 
-EXPORTS = {"model.onnx": "fp32", "model_quantized.onnx": "fast", "model_faithful.onnx": "faithful"}
+EXPORTS = {file: preset for preset, file in FILES.items()}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class DataFacts(Facts):
     read: int | None = None
     duplicates: int | None = None
     removed_evaluation: int | None = None
+    removed_dev: int | None = None
+    augmented: int | None = None
     bad_rows: int | None = None
     too_short: int | None = None
     too_long: int | None = None

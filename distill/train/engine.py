@@ -20,6 +20,7 @@ from students.build import Student
 
 from ..data.collate import Collator
 from ..data.tokens import TokenizedSentences
+from ..errors import UserError
 from ..files import atomic_folder, read_json, write_json
 from ..progress import Ticks, note
 from ..recipe import Recipe, StageSpec
@@ -67,8 +68,16 @@ def train_student(
         Facts: {"precision", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped}]}.
 
     Raises:
+        UserError: `select_by` is a cosine to the teacher, and the student's vectors have another width.
         GateError: the loss is not finite or the student collapsed.
     """
+    if recipe.train.select_by == "agreement_cosine" and student.dim != data.teacher_dev.shape[1]:
+        raise UserError(
+            "the student's vectors have another width than the teacher's, so there is no cosine between them",
+            where="train.select_by",
+            got=f"agreement_cosine, widths {student.dim} and {data.teacher_dev.shape[1]}",
+            expected="agreement_spearman, or student.projection keep",
+        )
     for name in ("transformers.trainer", "transformers.trainer_utils"):  # they speak of their own checkpoints
         logging.getLogger(name).setLevel(logging.ERROR)
     tokenizer = student.model.tokenizer
@@ -129,41 +138,8 @@ def _run_stage(
     per_epoch = math.ceil(len(train) / stage.batch_size / spec.gradient_accumulation)
     steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
     every = max(1, min(steps, round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)))
-    metric = f"eval_{spec.select_by}"
     folder.mkdir(parents=True, exist_ok=True)
     resume = newest_whole(folder)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=spec.gradient_accumulation,
-        max_steps=steps,
-        learning_rate=stage.learning_rate,
-        warmup_steps=max(1, math.ceil(steps * stage.warmup)) if stage.warmup else 0,
-        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
-        weight_decay=spec.weight_decay,
-        max_grad_norm=spec.max_grad_norm,
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        bf16=precision == "bf16",
-        use_cpu=not torch.cuda.is_available(),
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=metric,
-        greater_is_better=True,
-        logging_steps=max(1, min(every, steps // LOG_LINES)),
-        logging_nan_inf_filter=False,
-        report_to=list(spec.report_to) or "none",
-        run_name=recipe.name,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        average_tokens_across_devices=False,
-        restore_callback_states_from_checkpoint=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
     began = step_of(resume) if resume else 0
     state = _ended(resume, steps, spec.patience) if resume else None
     start = time.perf_counter()
@@ -180,7 +156,7 @@ def _run_stage(
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
         trainer = DistillTrainer(
             objective,
-            arguments,
+            _arguments(recipe, stage, precision, folder, steps, every),
             sentences=train,
             collator=collator,
             teacher_rows=data.teacher_rows,
@@ -212,6 +188,43 @@ def _run_stage(
     }
 
 
+def _arguments(recipe: Recipe, stage: StageSpec, precision: str, folder: Path, steps: int, every: int) -> TrainingArguments:
+    """The settings of transformers for one stage: `steps` optimizer steps, evaluated and saved after every `every`."""
+    spec = recipe.train
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=stage.batch_size,
+        gradient_accumulation_steps=spec.gradient_accumulation,
+        max_steps=steps,
+        learning_rate=stage.learning_rate,
+        warmup_steps=max(1, math.ceil(steps * stage.warmup)) if stage.warmup else 0,
+        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
+        weight_decay=spec.weight_decay,
+        max_grad_norm=spec.max_grad_norm,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        bf16=precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{spec.select_by}",
+        greater_is_better=True,
+        logging_steps=max(1, min(every, steps // LOG_LINES)),
+        logging_nan_inf_filter=False,
+        report_to=list(spec.report_to) or "none",
+        run_name=recipe.name,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        average_tokens_across_devices=False,
+        restore_callback_states_from_checkpoint=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
 def _ended(checkpoint: Path, steps: int, patience: int | None) -> TrainerState | None:
     """The trainer's state in a checkpoint after which nothing was left to train, or None where something is."""
     state = TrainerState.load_from_json(str(checkpoint / STATE))
@@ -225,7 +238,8 @@ def _remember(path: Path, objective: EmbeddingObjective, batch: Mapping[str, tor
     if path.exists():
         return str(read_json(path)["precision"])
     objective.train()
-    precision, words = choose_precision(objective, batch)
+    device = next(objective.parameters()).device
+    precision, words = choose_precision(objective, {name: value.to(device) for name, value in batch.items()})
     write_json(path, {"precision": precision, "measured": words})
     note(f"training: {precision}, since {words}")
     return precision

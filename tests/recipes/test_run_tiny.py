@@ -40,6 +40,8 @@ def test_it_runs(name, models, tmp_path):
         f"export.presets={presets}",
         "measure={batch: [1], sequence: [32], threads: [1], min_runs: 3, min_seconds: 0}",
     ]
+    if recipe.data.augment:
+        overrides += ["data.augment.sentences=60", "data.augment.max_words=25"]
     if recipe.student.from_ != "teacher":
         overrides += [f"student.from={start}", "student.layers=2"]
     out = tmp_path / "run"

@@ -139,6 +139,7 @@ def test_what_the_exporter_cannot_do_is_told_in_its_words(tmp_path, monkeypatch)
 def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("still here")
+    (tmp_path / "out" / "parity.json").write_text("{}")
 
     def fail(*args):
         raise DistillError("the quantizer left nodes in fp32")
@@ -146,7 +147,24 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "write_presets", fail)
     with pytest.raises(DistillError):
         export_onnx(small(), tmp_path / "out")
-    assert files_of(tmp_path) == {"out/mine.txt"}
+    assert files_of(tmp_path) == {"out/mine.txt", "out/parity.json"}
+
+
+def test_a_folder_that_no_export_made_is_not_replaced(tmp_path):
+    (tmp_path / "mine.txt").write_text("still here")
+    for target in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(UserError, match="not made by an export"):
+            export_onnx(small(), target)
+    assert files_of(tmp_path) == {"mine.txt"}
+
+
+def test_files_of_presets_that_are_no_longer_asked_for_go(tmp_path):
+    """An earlier `fast`, which may have failed its gate, would be what `distill.load` takes."""
+    (tmp_path / "onnx").mkdir()
+    for name in ("model_quantized.onnx", "model_faithful.onnx", "mine.onnx"):
+        (tmp_path / "onnx" / name).write_bytes(b"earlier")
+    write_presets(small(), tmp_path, ["fp32"], 20)
+    assert files_of(tmp_path / "onnx") == {"model.onnx", "mine.onnx"}
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "mpnet", "distilbert", "modernbert"])

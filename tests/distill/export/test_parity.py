@@ -100,6 +100,14 @@ def test_outputs_that_are_not_numbers_fail_and_are_null(copy):
     json.dumps(found, allow_nan=False)
 
 
+def test_a_reference_that_is_not_a_number_fails_what_is_compared_with_it(copy):
+    model, folder = copy
+    change_weight(folder / "onnx" / "model.onnx", lambda w: w * np.float32("nan"))
+    found = check_parity(model, folder, ["fp32", "faithful"], TEXTS[:5])
+    assert [row["passed"] for row in found["models"].values()] == [False, False]
+    json.dumps(found, allow_nan=False)
+
+
 def test_another_model_fails(copy):
     _, folder = copy
     found = check_parity(tiny.sentence_transformer("bert", layers=2, dim=24, seed=5), folder, ["fp32"], TEXTS[:5])

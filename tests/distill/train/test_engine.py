@@ -11,7 +11,7 @@ import pytest
 import tiny
 import torch
 
-from distill.errors import GateError
+from distill.errors import GateError, UserError
 from distill.train import engine, trainer
 
 SENTENCES, DEV = tiny.SENTENCES[:96], tiny.SENTENCES[200:232]  # as in conftest
@@ -99,6 +99,21 @@ def test_the_best_checkpoint_is_kept_and_not_the_last(train, monkeypatch):
     assert np.abs(kept - seen[3]).max() > 1e-3
     stage = found.facts["stages"][0]
     assert (stage["best_step"], stage["best_value"], stage["steps"], stage["stopped"]) == (6, 0.9, 12, "planned end")
+
+
+def test_a_cosine_between_different_widths_is_refused_before_training(train, tmp_path):
+    """The student ships 32 numbers, the teacher 48: the bridge is dropped."""
+    with pytest.raises(UserError, match=r"train\.select_by.*\n.*widths 32 and 48"):
+        train(select_by="agreement_cosine")
+    assert not (tmp_path / "a").exists()
+
+
+def test_precision_is_tried_where_the_student_is(tmp_path, monkeypatch):
+    """A model that was loaded onto another device gets its batch there."""
+    seen = []
+    monkeypatch.setattr(engine, "choose_precision", lambda model, batch: (seen.append(batch), ("fp32", "measured"))[1])
+    assert engine._remember(tmp_path / "p.json", torch.nn.Linear(2, 2, device="meta"), {"input_ids": torch.zeros(1, 2)}) == "fp32"
+    assert seen[0]["input_ids"].device.type == "meta"
 
 
 def test_the_recipe_chooses_the_metric(train, monkeypatch):
