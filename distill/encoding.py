@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, RunError
 from .files import disk_errors
 from .progress import track
 from .runtime.encoder import BATCHES_PER_WINDOW, Encoder
@@ -32,19 +32,19 @@ def encode_file(encoder: Encoder, file: Path, out: Path, batch_size: int = 32) -
         RunError: the disk refuses.
     """
     lines = read_lines(file)
+    if out.is_dir():
+        raise RunError("a folder stands where a file is needed", where=str(out), hint=f"write -o {out / 'vectors.npy'}")
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.tmp-", dir=out.parent) as folder:
             work = Path(folder) / "vectors.npy"
-            if lines:
-                vectors = np.lib.format.open_memmap(work, "w+", np.float32, (len(lines), encoder.dim))
-                window = batch_size * BATCHES_PER_WINDOW
+            with open(work, "wb") as stream:  # no memory map: on a full disk that kills the process
+                np.lib.format.write_array_header_1_0(stream, {**header, "shape": (len(lines), encoder.dim)})
                 parts = encoder.encode_stream(lines, batch_size)
-                for number, part in enumerate(track(parts, total=-(-len(lines) // window), description="encoding")):
-                    vectors[number * window : number * window + len(part)] = part
-                vectors.flush()
-            else:
-                np.save(work, np.empty((0, encoder.dim), np.float32))
+                windows = -(-len(lines) // (batch_size * BATCHES_PER_WINDOW))
+                for part in track(parts, total=windows, description="encoding"):
+                    stream.write(np.ascontiguousarray(part, np.float32).tobytes())
             os.replace(work, out)
     return len(lines)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from .errors import DistillError, MissingExtra, shorten
+from .files import is_full_disk
 
 _OURS = ("distill", "teachers", "students")
 _debug = False
@@ -42,6 +43,8 @@ def run(command: Callable[[], object]) -> NoReturn:
     except MemoryError:
         _end("out of memory\n  try:      a smaller teacher.batch_size or train.batch_size", 3)
     except Exception as error:
+        if is_full_disk(error):  # of a temporary file: those of a run are told with their place
+            _end(f"cannot write: the disk is full\n  got:      {shorten(error)}\n  try:      free some space, also in TMPDIR", 2)
         _end(f"internal error: {type(error).__name__}: {shorten(error)}\n  try:      distill --debug ... shows where it arose", 3)
     sys.exit(0)
 

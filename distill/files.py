@@ -22,24 +22,46 @@ from .errors import ModelError, RunError, nearest
 _HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
 
 
+_FULL = "free some space and run the same command again"
+_DISK = {
+    errno.ENOSPC: ("the disk is full", _FULL),
+    errno.EDQUOT: ("the disk quota is used up", _FULL),
+    errno.EROFS: ("the file system is read-only", "choose another folder with --out"),
+    errno.EACCES: ("permission denied", "choose a folder you may write to"),
+    errno.EPERM: ("permission denied", "choose a folder you may write to"),
+    errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --out"),
+    errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --out"),
+    errno.EISDIR: ("a folder stands where a file is needed", "choose another name"),
+}
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into an error that names the folder."""
     try:
         yield
-    except OSError as error:
-        reasons = {
-            errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
-            errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
-            errno.EROFS: ("the file system is read-only", "choose another folder with --out"),
-            errno.EACCES: ("permission denied", "choose a folder you may write to"),
-            errno.EPERM: ("permission denied", "choose a folder you may write to"),
-            errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder with --out"),
-        }
-        if error.errno not in reasons:
+    except Exception as error:
+        number = _disk_errno(error)
+        if number not in _DISK:
             raise
-        message, hint = reasons[error.errno]
+        message, hint = _DISK[number]
         raise RunError(f"cannot write: {message}", where=str(path), hint=hint) from error
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether an exception says that a disk is full or a quota used up, whichever library raised it."""
+    return _disk_errno(error) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _disk_errno(error: Exception) -> int | None:
+    """The system's number of an error. safetensors tells it in words; torch's writer tells only that a file broke off."""
+    if isinstance(error, OSError):
+        return error.errno
+    text = str(error)
+    if type(error).__name__ == "SafetensorError" and (found := re.search(r"\(os error (\d+)\)", text)):
+        return int(found[1])
+    broke_off = "PytorchStreamWriter" in text or ("inline_container" in text and "unexpected pos" in text)
+    return errno.ENOSPC if isinstance(error, RuntimeError) and broke_off else None
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -102,6 +124,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.chmod(work, 0o777 & ~_umask())
         try:
             yield work
+            for file in work.rglob("*"):  # safetensors makes files that nobody else may read
+                if file.is_file():
+                    os.chmod(file, 0o666 & ~_umask())
             old = work.with_name(work.name + ".old")
             if path.exists():
                 os.replace(path, old)

@@ -6,6 +6,7 @@ import resource
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,18 @@ def run(
         return _Run(asked, folder, given).go(teacher, train, evaluate)
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What one model says of the training and of the dev sentences."""
+
+    train: StoredRows
+    dev: StoredRows
+
+    def dev_vectors(self) -> np.ndarray:
+        """Of all dev sentences, float32 [n, d]."""
+        return self.dev.gather(np.arange(len(self.dev)))
+
+
 class _Run:
     """One pass through the stages; each method is a stage.
 
@@ -122,8 +135,7 @@ class _Run:
         self._build()
         folder.stage("teacher", {"teacher": self.teacher_key}, [], self._teacher_facts)
         data = self._data(train, evaluate)
-        rows, dev_rows = self._signals(data)
-        student = self._train(data, rows, dev_rows)
+        student = self._train(data, self._signals(data), self._start_signals(data))
         self._export(student)
         parity = self._parity(student, data)
         self._quality(student, data)
@@ -212,10 +224,23 @@ class _Run:
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
         return data
 
-    def _signals(self, data: PreparedData) -> tuple[StoredRows, StoredRows]:
-        """The teacher's embeddings, each text once, from the cache where they are there."""
-        teacher = self.teacher
-        store = EmbeddingStore(cache_dir(), self.teacher_key, teacher.dim)
+    def _signals(self, data: PreparedData) -> Signals:
+        """What the teacher says of each text, once, from the cache where it is there."""
+        found, facts = self._label("signals", self.teacher, self.teacher_key, data)
+        self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
+        return found
+
+    def _start_signals(self, data: PreparedData) -> Signals | None:
+        """What the start model says, where a stage trains toward it."""
+        if all(stage.toward == "teacher" for stage in self.recipe.stages):
+            return None
+        name = self.recipe.student.from_
+        return self._label("start signals", as_teacher(self.start, name), self.start_key, data)[0]
+
+    def _label(self, stage: str, teacher: Teacher, key: dict[str, Any], data: PreparedData) -> tuple[Signals, dict[str, Any]]:
+        """Embeddings of the training and dev sentences by one model, and the facts of that stage."""
+        name = "the teacher" if stage == "signals" else "the start model"
+        store = EmbeddingStore(cache_dir(), key, teacher.dim)
         found: list[StoredRows] = []
 
         def work() -> dict[str, Any]:
@@ -223,21 +248,20 @@ class _Run:
             for texts in (data.train, data.dev):
                 found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=size), progress=track))
             computed, reused = sum(rows.new_sentences for rows in found), sum(rows.reused for rows in found)
-            note(f"signals: {computed:,} sentences through the teacher, {reused:,} from the cache")
+            note(f"signals: {computed:,} sentences through {name}, {reused:,} from the cache")
             return {"computed": computed, "reused": reused, "train_sha256": found[0].sha256(), "dev_sha256": found[1].sha256()}
 
-        inputs = {"teacher": self.teacher_key, "data": self.folder.outputs("data")}
-        facts = self.folder.stage("signals", inputs, [], work)
+        inputs = {"teacher": key, "data": self.folder.outputs("data")}
+        facts = self.folder.stage(stage, inputs, [], work)
         if not found:
             again = work()
             same = all(again[name] == facts[name] for name in ("train_sha256", "dev_sha256"))
             if not same:
-                note("signals: the cache was rebuilt and differs in the last bits; training runs again")
+                note(f"{stage}: the cache was rebuilt and differs in the last bits; training runs again")
             facts = again
-        self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
-        return found[0], found[1]
+        return Signals(found[0], found[1]), facts
 
-    def _train(self, data: PreparedData, rows: StoredRows, dev_rows: StoredRows) -> Student:
+    def _train(self, data: PreparedData, signals: Signals, start: Signals | None) -> Student:
         """Train, or load what an earlier run with the same inputs trained."""
         recipe, folder = self.recipe, self.folder
         inputs = {
@@ -260,20 +284,19 @@ class _Run:
                 shutil.rmtree(folder.work, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
-            student = self._start(texts, rows)
+            dev = [prompt + text for text in data.dev]
+            student = self._cut(texts, signals.train)
+            metric = select_metric(student.model, data.select) if data.select is not None else None
             facts = train_student(
                 recipe,
                 student,
-                TrainingData(
-                    train=texts,
-                    dev=[prompt + text for text in data.dev],
-                    teacher_rows=rows.gather,
-                    teacher_dev=dev_rows.gather(np.arange(len(data.dev))),
-                    dev_metric=select_metric(student.model, data.select) if data.select is not None else None,
-                ),
+                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric),
                 teacher_normalizes=self.teacher.normalizes,
                 work=place,
                 log=folder.log,
+                start=None if start is None else TrainingData(texts, dev, start.train.gather, start.dev_vectors()),
+                start_normalizes=as_teacher(self.start).normalizes,
+                before_teacher=lambda: _fit_bridge(student, texts, signals.train),
             )
             save_student(student.model, folder.student)
             trained.append(student)
@@ -292,20 +315,15 @@ class _Run:
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
         return student
 
-    def _start(self, texts: Sequence[str], rows: StoredRows) -> Student:
-        """The student as training begins: layers chosen, bridge fitted."""
+    def _cut(self, texts: Sequence[str], rows: StoredRows) -> Student:
+        """The student as training begins: the layers that agree best with the teacher, where the recipe leaves the choice."""
         spec, layers = self.recipe.student, None
         if isinstance(spec.layers, int) and spec.choose == "agreement":
             count = min(SENTENCES, len(texts))
             found, value = search_layers(self.start, spec.layers, texts[:count], rows.gather(np.arange(count)), track=_searching)
             layers = tuple(found)
             note(f"student: layers {', '.join(map(str, found))} agree best with the teacher before training ({value:.3f})")
-        student = self._build(layers)
-        some = texts[:FIT_SENTENCES]
-        started = student.start_bridge(some, rows.gather(np.arange(len(some))))
-        if started is not None:
-            note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
-        return student
+        return self._build(layers)
 
     def _student_facts(self, student: Student) -> dict[str, Any]:
         return {
@@ -430,6 +448,14 @@ class _Run:
                 hint="see parity.json; leave the preset out with export.presets=[fp32] if it is not needed",
             )
         return report
+
+
+def _fit_bridge(student: Student, texts: Sequence[str], rows: StoredRows) -> None:
+    """Put the bridge, if there is one, at the least-squares solution."""
+    some = texts[:FIT_SENTENCES]
+    started = student.start_bridge(some, rows.gather(np.arange(len(some))))
+    if started is not None:
+        note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
 
 
 def _searching(choices: Iterable[list[int]]) -> Iterator[list[int]]:

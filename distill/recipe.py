@@ -190,6 +190,8 @@ class StageSpec(Schema):
         schedule: how the rate falls afterwards.
         layer_map: reserved for inner-layer losses.
         data: reserved; `train` is the only choice.
+        toward: whose embeddings the stage trains toward. `start` is the uncut model that the student was cut from: a
+            student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
     """
 
     name: str = "main"
@@ -202,6 +204,7 @@ class StageSpec(Schema):
     warmup: float = Field(default=0.1, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     data: Literal["train"] = "train"
+    toward: Literal["teacher", "start"] = "teacher"
 
 
 class TrainSpec(Schema):
@@ -288,6 +291,11 @@ class Recipe(Schema):
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"every stage needs a name of its own, got {names}")
+        goals = [stage.toward for stage in self.stages]
+        if "start" in goals and self.student.from_ == "teacher":
+            raise ValueError("a stage toward 'start' needs student.from to be another model than the teacher")
+        if goals != sorted(goals) or "teacher" not in goals:
+            raise ValueError(f"stages toward 'start' come first and one toward 'teacher' last, got {goals}")
         if self.train.select_by == "sts_spearman" and self.data.select is None:
             raise ValueError("train.select_by 'sts_spearman' needs data.select, a labelled set")
         return self

@@ -51,6 +51,26 @@ class Student:
         """Width of the vectors that `model` gives."""
         return _width(self.model)
 
+    def bridge_place(self) -> int | None:
+        """Where in `model` the kept bridge stands, or None. It is the last Dense: a start model may have its own."""
+        modules = list(self.model)
+        found = (i for i in reversed(range(len(modules))) if isinstance(modules[i], Dense))
+        return next(found, None) if self.projection == "keep" else None
+
+    def below_bridge(self, *, normalize: bool) -> SentenceTransformer:
+        """The student in the start model's space: its modules, shared, without a kept bridge.
+
+        Args:
+            normalize: whether it ends with Normalize, as the start model does.
+        """
+        place = self.bridge_place()
+        modules = [module for index, module in enumerate(self.model) if index != place]
+        while isinstance(modules[-1], Normalize):
+            modules.pop()
+        below = SentenceTransformer(modules=modules + [Normalize()] * normalize, device=str(self.model.device))
+        below.max_seq_length = self.model.max_seq_length
+        return below
+
     def start_bridge(self, texts: Sequence[str], teacher_vectors: np.ndarray) -> float | None:
         """Fit the bridge, if there is one, by least squares to what the teacher says of some sentences.
 
@@ -63,13 +83,11 @@ class Student:
         """
         if self.projection == "none":
             return None
+        place = self.bridge_place()
         modules = list(self.model)
-        # The last one: a start model may have a Dense of its own.
-        place = next((i for i in reversed(range(len(modules))) if isinstance(modules[i], Dense)), None)
-        kept = self.projection == "keep" and place is not None
-        below = SentenceTransformer(modules=modules[:place], device=str(self.model.device)) if kept else self.model
+        below = self.model if place is None else SentenceTransformer(modules=modules[:place], device=str(self.model.device))
         vectors = below.encode(list(texts), prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)
-        bridge = modules[place].linear if kept and place is not None else self.bridge
+        bridge = self.bridge if place is None else modules[place].linear
         assert bridge is not None, "a projection has a bridge"
         return fit_bridge(bridge, vectors, teacher_vectors)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,10 +33,11 @@ class HubTable:
         self.where = f"{spec.source} ({spec.split})"
         offline = bool(datasets.config.HF_HUB_OFFLINE)
         try:
-            self._rows: Any = datasets.load_dataset(
-                spec.source, spec.subset, split=spec.split, revision=spec.revision, streaming=not offline
-            )
-            sample = next(iter(self._rows), None)
+            with _quiet():
+                self._rows: Any = datasets.load_dataset(
+                    spec.source, spec.subset, split=spec.split, revision=spec.revision, streaming=not offline
+                )
+                sample = next(iter(self._rows), None)
         except Exception as error:  # the library raises kinds of many packages
             raise _problem(spec, error, offline) from error
         features = getattr(self._rows, "features", None) or sample or {}
@@ -55,6 +58,18 @@ class HubTable:
                     f"reading this data set broke off: {shorten(error)}", where=self.where, hint="run the same command again"
                 ) from error
             yield number, tuple(row.get(name) for name in names)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The hub's client warns at each of its retries, several lines a second; what comes of them is told once, here."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _problem(spec: SourceSpec, error: Exception, offline: bool) -> DataError:

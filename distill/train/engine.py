@@ -21,7 +21,7 @@ from students.build import Student
 from ..data.collate import Collator
 from ..data.tokens import TokenizedSentences
 from ..errors import UserError
-from ..files import atomic_folder, read_json, write_json
+from ..files import atomic_folder, disk_errors, read_json, write_json
 from ..progress import Ticks, note
 from ..recipe import Recipe, StageSpec
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
@@ -52,7 +52,16 @@ class TrainingData:
 
 
 def train_student(
-    recipe: Recipe, student: Student, data: TrainingData, *, teacher_normalizes: bool, work: Path, log: Path
+    recipe: Recipe,
+    student: Student,
+    data: TrainingData,
+    *,
+    teacher_normalizes: bool,
+    work: Path,
+    log: Path,
+    start: TrainingData | None = None,
+    start_normalizes: bool = False,
+    before_teacher: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Train the student in place through every stage of the recipe.
 
@@ -63,6 +72,9 @@ def train_student(
         teacher_normalizes: whether those have length 1.
         work: folder for checkpoints; what is whole there is used, the rest is redone.
         log: log.jsonl.
+        start: sentences and the start model's embeddings, for stages toward it.
+        start_normalizes: whether those have length 1.
+        before_teacher: called when stages toward the start model are done, before the first toward the teacher.
 
     Returns:
         Facts: {"precision", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped}]}.
@@ -91,7 +103,17 @@ def train_student(
         set_dropout(student.model, recipe.train.dropout)
     for stage in recipe.stages:
         set_seed(recipe.seed)
-        objective = EmbeddingObjective(student.model, student.bridge, stage.losses, teacher_normalizes=teacher_normalizes)
+        goal = data
+        if stage.toward == "start":
+            assert start is not None, "the pipeline gives the start model's embeddings where a stage asks for them"
+            goal = start
+            below = student.below_bridge(normalize=start_normalizes)
+            objective = EmbeddingObjective(below, None, stage.losses, teacher_normalizes=start_normalizes)
+        else:
+            if before_teacher is not None:
+                before_teacher()
+                before_teacher = None
+            objective = EmbeddingObjective(student.model, student.bridge, stage.losses, teacher_normalizes=teacher_normalizes)
         folder = work / stage.name
         final = folder / "final"
         if is_whole(final):
@@ -103,13 +125,23 @@ def train_student(
         if precision == "auto":
             rows = range(min(stage.batch_size, len(train)))
             batch = collator([train[row] for row in rows])
-            batch["teacher_embedding"] = torch.from_numpy(data.teacher_rows(batch.pop("row").numpy()))
+            batch["teacher_embedding"] = torch.from_numpy(goal.teacher_rows(batch.pop("row").numpy()))
             precision = _remember(folder / "precision.json", objective, batch)
-        facts.append(
-            _run_stage(
-                recipe, stage, precision, objective, train=train, dev=dev, data=data, collator=collator, folder=folder, log=log
+        with disk_errors(folder):
+            facts.append(
+                _run_stage(
+                    recipe,
+                    stage,
+                    precision,
+                    objective,
+                    train=train,
+                    dev=dev,
+                    data=goal,
+                    collator=collator,
+                    folder=folder,
+                    log=log,
+                )
             )
-        )
         with atomic_folder(final) as new:
             safetensors.torch.save_file(objective.state_dict(), new / "model.safetensors")
             write_json(new / "facts.json", facts[-1])
@@ -134,7 +166,7 @@ def _run_stage(
     log: Path,
 ) -> dict[str, Any]:
     """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
-    spec = recipe.train
+    spec, select_by = recipe.train, _select_by(recipe, stage)
     per_epoch = math.ceil(len(train) / stage.batch_size / spec.gradient_accumulation)
     steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
     every = max(1, min(steps, round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)))
@@ -151,7 +183,7 @@ def _run_stage(
             note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
         title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
         bar = Ticks(steps - began, title, "steps")
-        callbacks: list[Any] = [StageCallback(bar.tick, note, spec.select_by)]
+        callbacks: list[Any] = [StageCallback(bar.tick, note, select_by)]
         if spec.patience is not None:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
         trainer = DistillTrainer(
@@ -162,7 +194,7 @@ def _run_stage(
             teacher_rows=data.teacher_rows,
             dev=(dev, data.teacher_dev),
             dev_metric=data.dev_metric,
-            select_by=spec.select_by,
+            select_by=select_by,
             log_path=log,
             stage=stage.name,
             resume_step=began,
@@ -183,9 +215,18 @@ def _run_stage(
         "resumed_at": began or None,
         "best_step": state.best_global_step,
         "best_value": state.best_metric,
-        "select_by": spec.select_by,
+        "select_by": select_by,
         "stopped": "early" if state.global_step < steps else "planned end",
     }
+
+
+def _select_by(recipe: Recipe, stage: StageSpec) -> str:
+    """The dev metric that chooses a stage's checkpoint.
+
+    Labelled pairs judge the finished student; on the way to the start model its bridge is not there yet.
+    """
+    labelled = recipe.train.select_by == "sts_spearman"
+    return "agreement_spearman" if stage.toward == "start" and labelled else recipe.train.select_by
 
 
 def _arguments(recipe: Recipe, stage: StageSpec, precision: str, folder: Path, steps: int, every: int) -> TrainingArguments:
@@ -211,7 +252,7 @@ def _arguments(recipe: Recipe, stage: StageSpec, precision: str, folder: Path, s
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{spec.select_by}",
+        metric_for_best_model=f"eval_{_select_by(recipe, stage)}",
         greater_is_better=True,
         logging_steps=max(1, min(every, steps // LOG_LINES)),
         logging_nan_inf_filter=False,

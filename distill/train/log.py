@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,9 @@ class StepLog:
         atomic_write(path, "".join(kept))
 
     def write(self, **values: Any) -> None:
-        """Append one line; a number that is not finite, such as the norm of a gradient that overflowed, is null."""
-        finite = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()}
+        """Append one line."""
         with open(self.path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"stage": self.stage, **finite}, allow_nan=False) + "\n")
+            stream.write(json.dumps({"stage": self.stage, **values}, allow_nan=False) + "\n")
 
 
 def _parse(line: str) -> dict[str, Any] | None:

@@ -171,6 +171,7 @@ class DistillTrainer(Trainer):
             self.steps_log.write(step=step, epoch=self.state.epoch, dev={k.removeprefix("eval_"): v for k, v in logs.items()})
         elif "loss" in logs:
             steps = max(1, step - self.parts_since)
+            norm = logs.get("grad_norm")
             parts = {name: float(value) / steps for name, value in self.part_sums.items()}
             self.part_sums, self.parts_since = {}, step
             logs = {**logs, **{f"loss_{name}": value for name, value in parts.items()}}
@@ -180,7 +181,7 @@ class DistillTrainer(Trainer):
                 loss=logs["loss"],
                 losses=parts,
                 learning_rate=logs.get("learning_rate"),
-                grad_norm=logs.get("grad_norm"),
+                grad_norm=norm if norm is not None and np.isfinite(norm) else None,  # one that overflowed is not JSON
             )
         super().log(logs, start_time)
 

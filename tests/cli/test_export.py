@@ -23,6 +23,17 @@ def test_a_failed_gate_ends_with_1(cli, fake_export, tmp_path):
     assert [line.split()[:2] for line in out.splitlines()[:2]] == [["fp32", "FAILED"], ["fast", "FAILED"]]
 
 
+def test_outputs_that_are_not_numbers_are_told(cli, monkeypatch, tmp_path):
+    import distill.export.onnx as room
+
+    proof = {"gate": "max_abs <= 1e-4", "max_abs": None, "mean_cosine": None, "passed": False}
+    monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset: {"models": dict.fromkeys(presets, proof)})
+    code, out, _ = cli("export", "some-model", "--out", tmp_path / "new", "--presets", "fp32")
+    assert code == 1
+    assert "FAILED" in out
+    assert "NaN or infinity" in out
+
+
 def test_passed_gates_end_with_0(cli, fake_export, tmp_path):
     fake_export(True)
     assert cli("export", "some-model", "--out", tmp_path / "new").code == 0

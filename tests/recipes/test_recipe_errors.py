@@ -39,7 +39,7 @@ def only(*overrides):
         ("stages=[]", "stages", "a list of at least 1"),
         ("data.dev=5", "data.dev", "a mapping"),
         ("data.dev.share=0.9", "data.dev.share", "at most 0.5"),
-        ("data.augment=x", "data.augment", "no choice"),
+        ("data.augment=x", "data.augment", "a mapping"),
         ("student.layers=abc", "student.layers", "a whole number or a list"),
         ("student.layers=[0, x]", "student.layers.1", "a whole number"),
         ("stages.0.losses.0.weight=0", "stages.0.losses.0.weight", "above 0"),
@@ -88,6 +88,7 @@ def test_a_loss_without_a_name_lists_them():
 def test_values_that_do_not_go_together():
     assert "data.select" in only("train.select_by=sts_spearman").message
     assert "three columns" in only("data.evaluate.sts={source: a.csv, columns: [0, 1]}").message
+    assert "'agreement'" in only("data.evaluate.agreement={source: a.csv}").message
     assert "'fp32'" in only("export.presets=[fast]").message
     assert "own" in only("stages=[{losses: [embedding_mse]}, {losses: [embedding_mse]}]").message
 

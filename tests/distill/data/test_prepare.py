@@ -160,6 +160,12 @@ def test_labelled_pairs_given_from_python_are_checked(bad):
         prepare(spec(), train=CORPUS, evaluate={"mine": bad})
 
 
+@pytest.mark.parametrize("name", ["agreement", "../outside", ""])
+def test_the_name_of_labelled_pairs_must_do_as_a_file_and_a_task(name):
+    with pytest.raises(DataError, match="cannot have this name"):
+        prepare(spec(), train=CORPUS, evaluate={name: pairs("a b", "c d")})
+
+
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [

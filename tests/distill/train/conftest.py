@@ -39,13 +39,13 @@ def start():
 
 @pytest.fixture
 def train(tmp_path, vectors, start):
-    """train(folder="a", stages=[...], rows=None, touch=None, **train_values) -> Trained: with dropout."""
+    """train(folder="a", stages=[...], rows=None, touch=None, projection="drop", **train_values) -> Trained: with dropout."""
     from distill.recipe import Recipe, normalise
     from distill.train.engine import TrainingData, train_student
     from students.build import build_student
     from students.spec import LayersSpec
 
-    def run(folder="a", *, stages=None, rows=None, touch=None, home: Path = tmp_path, **values):
+    def run(folder="a", *, stages=None, rows=None, touch=None, projection="drop", home: Path = tmp_path, **values):
         stage = {"losses": ["embedding_cosine", "similarity_matrix"], "epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
         recipe = Recipe.model_validate(
             normalise(
@@ -60,7 +60,7 @@ def train(tmp_path, vectors, start):
             )
         )
         student = build_student(
-            LayersSpec(layers=2, projection="drop"),
+            LayersSpec(layers=2, projection=projection),
             start,
             teacher_dim=48,
             teacher_normalizes=True,
@@ -80,7 +80,8 @@ def train(tmp_path, vectors, start):
             log=target / "log.jsonl",
         )
         weights = {name: weight.clone() for name, weight in student.model.state_dict().items()}
-        weights |= {f"bridge.{name}": weight.clone() for name, weight in student.bridge.state_dict().items()}
+        if student.bridge is not None:
+            weights |= {f"bridge.{name}": weight.clone() for name, weight in student.bridge.state_dict().items()}
         return Trained(facts, student, read_log(target / "log.jsonl"), weights)
 
     return run

@@ -101,6 +101,13 @@ def test_the_best_checkpoint_is_kept_and_not_the_last(train, monkeypatch):
     assert (stage["best_step"], stage["best_value"], stage["steps"], stage["stopped"]) == (6, 0.9, 12, "planned end")
 
 
+def test_a_gradient_that_overflowed_is_null_in_the_log(train, monkeypatch):
+    """Its loss was finite: the next step's tells whether the weights survived."""
+    monkeypatch.setattr("accelerate.Accelerator.clip_grad_norm_", lambda *args, **options: torch.tensor(float("inf")))
+    found = train(stages=[{"epochs": 0.5}])
+    assert [entry["grad_norm"] for entry in found.log if "loss" in entry] == [None] * 6
+
+
 def test_a_cosine_between_different_widths_is_refused_before_training(train, tmp_path):
     """The student ships 32 numbers, the teacher 48: the bridge is dropped."""
     with pytest.raises(UserError, match=r"train\.select_by.*\n.*widths 32 and 48"):
@@ -118,7 +125,7 @@ def test_precision_is_tried_where_the_student_is(tmp_path, monkeypatch):
 
 def test_the_recipe_chooses_the_metric(train, monkeypatch):
     seen = scripted(monkeypatch, [0.2, 0.9, 0.5, 0.3], cosine=[0.1, 0.2, 0.8, 0.4])
-    found = train(stages=[{"epochs": 1}], evaluate_every=3, select_by="agreement_cosine")
+    found = train(stages=[{"epochs": 1}], evaluate_every=3, select_by="agreement_cosine", projection="keep")
     stage = found.facts["stages"][0]
     assert (stage["best_step"], stage["best_value"], stage["select_by"]) == (9, 0.8, "agreement_cosine")
     assert np.abs(dev_vectors(found.student) - seen[2]).max() < 1e-6

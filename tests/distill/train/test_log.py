@@ -34,11 +34,6 @@ def test_lines_hold_what_was_written(tmp_path):
     ]
 
 
-def test_a_norm_that_overflowed_is_null(tmp_path):
-    StepLog(tmp_path / "log.jsonl", "main").write(step=3, loss=0.25, grad_norm=float("inf"))
-    assert lines(tmp_path / "log.jsonl") == [{"stage": "main", "step": 3, "loss": 0.25, "grad_norm": None}]
-
-
 def test_later_lines_are_dropped_on_resume(tmp_path):
     path = filled(tmp_path / "log.jsonl")
     StepLog(path, "main", resume_step=4).write(step=5, loss=0.0)

@@ -23,7 +23,7 @@ def objective():
 @pytest.fixture
 def batch():
     chance = torch.Generator().manual_seed(1)
-    ids = torch.randint(5, 300, (4, 9), generator=chance)
+    ids = torch.randint(5, 200, (4, 9), generator=chance)
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
