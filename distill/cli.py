@@ -221,6 +221,8 @@ def measure(
     with exits.needs_train("distill measure"):
         models = find_models(paths, teacher)
         result = measure_models(models, batch=batches, sequence=lengths, threads=counts, progress=not quiet)
+    if not any(variant["latency"] for variant in result["variants"]):
+        raise UserError("no model takes inputs of this length", where="--sequence", got=sequence, hint="give shorter lengths")
     if out is not None:
         write_json(out, result)
     typer.echo("\n".join(latency_lines(result)))

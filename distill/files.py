@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import re
 import shutil
@@ -33,6 +34,8 @@ _DISK = {
     errno.EEXIST: ("a file stands where a folder is needed", "choose another folder with --out"),
     errno.EISDIR: ("a folder stands where a file is needed", "choose another name"),
 }
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -164,6 +167,7 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
                     got=owner,
                     hint="wait until it ends, or give this run another name or folder",
                 ) from error
+            logger.warning("waiting for another process that holds %s", path.parent)
             fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)
         stream.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%dT%H:%M:%S')}\n")

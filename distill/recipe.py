@@ -124,7 +124,7 @@ class DataSpec(Schema):
 
     train: tuple[SourceSpec, ...] = Field(min_length=1)
     dev: ShareSpec | SourceSpec = ShareSpec()
-    dev_limit: int = Field(default=1000, ge=2)
+    dev_limit: int = Field(default=1000, ge=2, le=5000)
     evaluate: dict[str, EvaluationSpec] = {}
     select: EvaluationSpec | None = None
     on_bad_row: Literal["error", "skip"] = "error"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .errors import DistillError, RecipeError, UserError, nearest
@@ -29,13 +29,14 @@ TRACKERS = {
 """What `train.report_to` may name -> the package it needs."""
 
 
-def check_recipe(recipe: RecipeLike, overrides: Overrides = ()) -> list[str]:
+def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collection[str] = ()) -> list[str]:
     """Check a recipe's form, and that the models, packages, files and columns it names are there.
 
     A model or data set of the hub that is not on this machine is a note, not an error: nothing is fetched here.
 
     Args:
         recipe, overrides: as in `load_recipe`.
+        given: parts that come as objects and are not looked for: teacher, train, evaluate.
 
     Returns:
         Notes worth reading before a run.
@@ -45,7 +46,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = ()) -> list[str]:
     """
     resolved = load_recipe(recipe, overrides)
     notes: list[str] = []
-    problems = [*_models(resolved, notes), *_data(resolved, notes), *_trackers(resolved)]
+    problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -53,8 +54,8 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = ()) -> list[str]:
     return notes
 
 
-def _models(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
-    named = {"teacher.model": recipe.teacher.model}
+def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
+    named = {} if "teacher" in given else {"teacher.model": recipe.teacher.model}
     if recipe.student.from_ != "teacher":
         named["student.from"] = recipe.student.from_
     for path, model in named.items():
@@ -67,10 +68,12 @@ def _models(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
             notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
 
 
-def _data(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
     from .data.sources import check_source, source_kind
 
     for path, spec in data_sources(recipe):
+        if any(path.startswith(f"data.{part}.") for part in given):
+            continue
         try:
             problems = check_source(spec)
             hub = not problems and source_kind(spec) == "hub"

@@ -51,8 +51,12 @@ class RunDir:
         self.log = path / "log.jsonl"
         self.manifest: dict[str, Any] = {}
 
-    def open(self, recipe: Recipe, *, force: bool) -> None:
+    def open(self, recipe: Recipe, *, force: bool) -> Recipe:
         """Begin a run here, or go on with the one that is here.
+
+        Returns:
+            The recipe to run: as asked, but where it is the resolved recipe of the run that is here, what that run was
+            asked for (so that `distill run runs/x/recipe.yaml --out runs/x` changes nothing).
 
         Raises:
             RunError: the folder holds another recipe's run and `force` is not given, or cannot be written.
@@ -64,6 +68,9 @@ class RunDir:
         if (self.path / "manifest.json").exists():
             self.manifest = read_json(self.path / "manifest.json")
             before = self.manifest.get("asked", {})
+            if before != asked and asked == self.manifest.get("resolved"):
+                recipe = recipe.with_values(train=before["train"])
+                asked = _hidden(recipe.to_dict())
             made = any(entry["outputs"] for entry in self.manifest.get("stages", []))
             if before != asked and made:
                 if not force:
@@ -86,9 +93,11 @@ class RunDir:
             "packages": versions(),
             "hardware": self.manifest.get("hardware", {}),
             "asked": asked,
+            "resolved": self.manifest.get("resolved"),
             "stages": self.manifest.get("stages", []),
         }
         self._save()
+        return recipe
 
     def refuse_foreign(self) -> None:
         """Look whether a run may be made here. Writes nothing.
@@ -111,6 +120,8 @@ class RunDir:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe, runnable again as it is."""
+        self.manifest["resolved"] = _hidden(recipe.to_dict())
+        self._save()
         atomic_write(self.path / "recipe.yaml", to_yaml(recipe))
 
     def stage(

@@ -186,9 +186,20 @@ def as_teacher(model: SentenceTransformer | Teacher, name: str | None = None) ->
     Args:
         model: an encoder, or a teacher, which is returned as it is.
         name: for reports and errors; None says "custom model".
+
+    Raises:
+        ModelError: it is neither.
     """
     if isinstance(model, Teacher):
         return model
+    if not isinstance(model, SentenceTransformer):
+        raise ModelError(
+            "this is no teacher",
+            where="teacher",
+            got=f"{type(model).__name__}: {model!r}",
+            expected="a SentenceTransformer or a Teacher",
+            hint="a folder or a hub id is given as teacher.model in the recipe's overrides",
+        )
     if any(weight.is_floating_point() and weight.dtype != torch.float32 for weight in model.state_dict().values()):
         model = copy.deepcopy(model).float()
     return Teacher(model, name or "custom model")

@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 
 from ..evaluate.agreement import row_cosines
+from ..files import write_json
 from ..progress import track
 from ..runtime.encoder import Encoder, load
+from ..runtime.precision import GATES
 from .quantize import FILES, quantized_nodes
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def check_parity(
         prefix: put before the files' paths in the result.
 
     Returns:
-        The content of parity.json; `passed` per preset. Gates: fp32 max abs difference <= 1e-4; `fast` mean cosine
+        The content of parity.json; `passed` per preset, which is also written beside the files as gates.json, so that
+        `distill.load` passes over what failed. Gates: fp32 max abs difference <= 1e-4; `fast` mean cosine
         >= 0.98; `faithful` mean cosine >= 0.999.
     """
     texts = list(sentences)
@@ -113,6 +116,7 @@ def check_parity(
         }
         if fp32:
             reference = alone
+    write_json(folder / "onnx" / GATES, {name: model["passed"] for name, model in models.items()})
     return {"schema_version": 1, "sentences": len(texts), "models": models}
 
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def measure_models(
 
     Raises:
         UserError: no variant, two of one name, or a number out of range.
-        ModelError: a model is not there or cannot be loaded, or none can read any of the lengths.
+        ModelError: a model is not there or cannot be loaded.
         MissingExtra: a torch model is to be measured where torch is not installed.
         DistillError: a measuring process died.
     """
@@ -71,7 +71,6 @@ def measure_models(
     _check(variants, cells, min_runs, min_seconds, passes)
     rounds = passes if passes is not None else (2 if min_seconds > 0 else 1)
     facts = {variant.name: read_facts(variant.home()) for variant in variants}
-    _check_lengths(cells, facts)
     sizes = {variant.name: file_mb(variant.weights or variant.location()) for variant in variants}
     machine = environment()
     jobs = [
@@ -193,14 +192,6 @@ def _worker_environment(threads: int) -> dict[str, str]:
 
 def _too_long(cell: Cell, facts: InputFacts) -> bool:
     return facts.longest is not None and cell[1] > facts.longest
-
-
-def _check_lengths(cells: Sequence[Cell], facts: Mapping[str, InputFacts]) -> None:
-    """Refuse a grid of which no row could be measured."""
-    if all(_too_long(cell, model) for cell in cells for model in facts.values()):
-        longest = max(model.longest or 0 for model in facts.values())
-        lengths = sorted({length for _, length, _ in cells})
-        raise ModelError("no model takes inputs of this length", where="sequence", got=lengths, expected=f"at most {longest}")
 
 
 def _skipped(name: str, cells: Sequence[Cell], facts: InputFacts, progress: bool) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from ..errors import ModelError, nearest
 
 FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+GATES = "gates.json"
+"""Beside the ONNX files: preset -> whether it passed its parity gate."""
 # CPUs with one of these multiply int8 at a multiple of their fp32 speed; without, int8 may be slower than fp32.
 INT8_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
@@ -19,7 +22,7 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
     Args:
         folder: an exported folder, with `onnx/` in it.
         precision: fp32, fast, faithful, or auto: `fast` where the file is there and the CPU has int8 dot products,
-            else `faithful`, else `fp32`.
+            else `faithful`, else `fp32`; a file that failed its parity gate is passed over.
 
     Returns:
         The precision and the path of its file.
@@ -37,9 +40,11 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
             hint=nearest(str(precision), options),
         )
     present = {name: path for name, file in FILES.items() if (path := folder / "onnx" / file).is_file()}
-    order = [precision] if precision != "auto" else ["fast", "faithful", "fp32"]
-    if precision == "auto" and not has_int8_dot_product():
-        order = ["faithful", "fp32", "fast"]
+    order = [precision]
+    if precision == "auto":
+        order = ["fast", "faithful", "fp32"] if has_int8_dot_product() else ["faithful", "fp32", "fast"]
+        failed = failed_gates(folder)
+        order = [name for name in order if name not in failed]
     for name in order:
         if name in present:
             return name, present[name]
@@ -50,6 +55,18 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
         expected=" or ".join(f"onnx/{FILES[name]}" for name in order),
         hint="choose a precision that is there" if present else "make the files with `distill export`",
     )
+
+
+def failed_gates(folder: Path) -> frozenset[str]:
+    """The presets that `onnx/gates.json` says failed their parity gate; none where there is no such file."""
+    path = folder / "onnx" / GATES
+    if not path.is_file():
+        return frozenset()
+    try:
+        gates = json.loads(path.read_text("utf-8"))
+        return frozenset(name for name, passed in gates.items() if not passed)
+    except (ValueError, AttributeError) as error:
+        raise ModelError("this file is damaged", where=str(path), got=error, hint="export the model again") from error
 
 
 def has_int8_dot_product() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from distill import encoding
 from distill.encoding import encode_file, read_lines
-from distill.errors import DataError, UserError
+from distill.errors import DataError, RunError, UserError
 
 
 class LengthEncoder:
@@ -60,6 +61,35 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         encode_file(LengthEncoder(), tmp_path / "in.txt", tmp_path / "out.npy", batch_size=1)
     assert (tmp_path / "out.npy").read_text() == "old"
     assert sorted(item.name for item in tmp_path.iterdir()) == ["in.txt", "out.npy"]
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path, monkeypatch):
+    """A memory map would kill the process with SIGBUS instead: bytes are written as they come."""
+    (tmp_path / "in.txt").write_text("fine\n" * 100)
+    real = open
+
+    class Full(io.FileIO):
+        def write(self, data):
+            if self.tell() > 300:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def opener(name, mode="r", **options):
+        return Full(name, "wb") if mode == "wb" else real(name, mode, **options)
+
+    monkeypatch.setattr(encoding, "open", opener, raising=False)
+    with pytest.raises(RunError, match=r"out\.npy: cannot write: the disk is full"):
+        encode_file(LengthEncoder(), tmp_path / "in.txt", tmp_path / "out.npy", batch_size=1)
+    assert [item.name for item in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_a_folder_or_a_file_in_the_way_is_told_before_anything_is_encoded(tmp_path):
+    (tmp_path / "in.txt").write_text("broken\n")
+    with pytest.raises(RunError, match="a folder stands where a file is needed"):
+        encode_file(LengthEncoder(), tmp_path / "in.txt", tmp_path)
+    with pytest.raises(RunError, match="a file stands where a folder is needed"):
+        encode_file(LengthEncoder(), tmp_path / "in.txt", tmp_path / "in.txt" / "out.npy")
+    assert [item.name for item in tmp_path.iterdir()] == ["in.txt"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ def raising(error):
         (DistillError("a measuring process died"), 3),
         (ValueError("surprise [red]!"), 3),
         (MemoryError(), 3),
+        (OSError(errno.ENOSPC, "No space left on device"), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bag
 import pytest
 
 from distill.measure.variants import Variant
@@ -66,3 +67,11 @@ def test_mistakes_end_with_2(cli, monkeypatch, tmp_path, arguments, word):
     code, _, err = cli("measure", *arguments)
     assert code == 2
     assert word in err
+
+
+def test_a_grid_of_which_nothing_fits_is_a_mistake(cli, tmp_path):
+    model = bag.folder(tmp_path / "student")  # takes 64 tokens
+    code, out, err = cli("measure", model, "--sequence", "65,128", "--out", tmp_path / "measure.json")
+    assert (code, out) == (2, "")
+    assert "no model takes inputs of this length" in err
+    assert not (tmp_path / "measure.json").exists()

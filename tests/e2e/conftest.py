@@ -76,7 +76,7 @@ def no_stopwatch(monkeypatch):
             ],
         }
 
-    monkeypatch.setattr("distill.pipeline.measure_models", measure_models)
+    monkeypatch.setattr("distill.proving.measure_models", measure_models)
     return asked
 
 
@@ -88,10 +88,10 @@ class Trained(Exception):
 def train(quick, monkeypatch):
     """train(out, *overrides, **objects): a run that ends when the student is on disk."""
 
-    def stop(self, student):
+    def stop(self, student, data):
         raise Trained
 
-    monkeypatch.setattr("distill.pipeline._Run._export", stop)
+    monkeypatch.setattr("distill.pipeline.Proof.go", stop)
 
     def run(out: Path, *overrides, **objects):
         with pytest.raises(Trained):

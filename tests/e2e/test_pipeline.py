@@ -196,8 +196,10 @@ def test_nothing_tells_of_this_machine(run):
 
 def test_the_same_command_again_runs_nothing(run, recipe_file, monkeypatch, capsys):
     monkeypatch.chdir(run.home)
-    for name in ("prepare", "train_student", "write_presets", "check_parity", "evaluate_models", "measure_models"):
-        monkeypatch.setattr(f"distill.pipeline.{name}", lambda *a, _name=name, **k: pytest.fail(f"{_name} ran again"))
+    names = ["pipeline.prepare", "pipeline.train_student"]
+    names += [f"proving.{name}" for name in ("write_presets", "check_parity", "evaluate_models", "measure_models")]
+    for name in names:
+        monkeypatch.setattr(f"distill.{name}", lambda *a, _name=name, **k: pytest.fail(f"{_name} ran again"))
     report = distill.run(recipe_file)
     said = capsys.readouterr().err
     assert [stage for stage in STAGES if f"{stage}: unchanged" not in said] == []
@@ -339,16 +341,16 @@ def test_a_narrow_student_of_a_wide_teacher(quick, tmp_path, projection, width):
 
 
 def test_a_file_that_fails_its_gate_gets_no_speed(at_home, recipe_file, no_stopwatch, tmp_path, monkeypatch, capsys):
-    from distill import cli, pipeline
+    from distill import cli, proving
 
-    plain = pipeline.check_parity
+    plain = proving.check_parity
 
     def strict(*arguments, **options):
         found = plain(*arguments, **options)
         found["models"]["fast"] |= {"passed": False, "mean_cosine": 0.5}
         return found
 
-    monkeypatch.setattr(pipeline, "check_parity", strict)
+    monkeypatch.setattr(proving, "check_parity", strict)
     out = tmp_path / "run"
     changes = ["export.presets=[fp32, fast]", "train.max_steps=3"]
     with pytest.raises(GateError, match="fast failed the parity gate") as caught:

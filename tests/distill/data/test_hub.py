@@ -1,5 +1,6 @@
 """Hub data sets, without a hub: the library is real, the rows come from memory or do not come at all."""
 
+import logging
 from collections import Counter
 
 import datasets
@@ -67,6 +68,22 @@ def test_what_the_library_raises_is_told_in_our_words(hub, monkeypatch, error, w
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(DataError, match=words):
         list(read_sentences(SourceSpec(source="owner/sts", split="tset"), on_bad_row="error", counts=Counter()))
+
+
+def test_the_retries_of_the_hubs_client_are_not_shown(hub, monkeypatch, caplog):
+    """Five of them, two lines each, before the one message that counts."""
+    client = logging.getLogger("huggingface_hub.utils._http")
+
+    def fail(*args, **options):
+        client.warning("Retrying in 1s")
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    before = logging.getLogger("huggingface_hub").level
+    with pytest.raises(DataError, match="cannot be reached"):
+        list(read_sentences(SourceSpec(source="owner/sts"), on_bad_row="error", counts=Counter()))
+    assert caplog.messages == []
+    assert logging.getLogger("huggingface_hub").level == before
 
 
 def test_a_stream_that_breaks_off_is_an_error(hub, monkeypatch):

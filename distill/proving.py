@@ -1,0 +1,174 @@
+"""The second half of a run: what was trained is exported, proved, judged, measured and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from students.build import Student, save_student
+from teachers.load import Teacher
+
+from .data.prepare import PreparedData
+from .errors import GateError
+from .evaluate.suite import evaluate_models
+from .export.onnx import write_presets
+from .export.parity import check_parity
+from .files import atomic_write, locate_model, read_json, write_json
+from .measure.hardware import environment
+from .measure.latency import measure_models
+from .measure.variants import EXPORTS, Variant
+from .recipe import Recipe
+from .report.card import model_card
+from .report.model import Report, build_report
+from .rundir import RunDir, versions
+
+PARITY_SENTENCES = 128
+
+
+class Proof:
+    """Takes a trained student to its report; each method is a stage.
+
+    Args:
+        recipe: the resolved recipe.
+        folder: the run folder; its training stage is done.
+        teacher: what the student is compared with.
+        teacher_key: its fingerprint.
+        teacher_given: whether it came as an object, so that no folder holds it.
+    """
+
+    def __init__(
+        self, recipe: Recipe, folder: RunDir, teacher: Teacher, teacher_key: Mapping[str, Any], *, teacher_given: bool
+    ) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.teacher = teacher
+        self.teacher_key = dict(teacher_key)
+        self.teacher_given = teacher_given
+
+    def go(self, student: Student, data: PreparedData) -> Report:
+        """Every stage in order.
+
+        Raises:
+            GateError: a file failed its parity gate; the report is written nevertheless.
+        """
+        self._export(student)
+        parity = self._parity(student, data)
+        self._quality(student, data)
+        self._measure(parity)
+        return self._report(parity)
+
+    def _export(self, student: Student) -> None:
+        """Every preset as an ONNX file in student/onnx/."""
+        spec = self.recipe.export
+        inputs = {"student": self.folder.outputs("training"), "export": spec.model_dump(mode="json"), "versions": versions()}
+
+        def work() -> dict[str, Any]:
+            return {"quantized": write_presets(student.model, self.folder.student, spec.presets, spec.opset)}
+
+        files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]
+        self.folder.stage("onnx", inputs, files, work)
+
+    def _parity(self, student: Student, data: PreparedData) -> dict[str, Any]:
+        """parity.json: each file against its reference, on dev sentences."""
+        path = self.folder.path / "parity.json"
+
+        def work() -> dict[str, Any]:
+            presets = self.recipe.export.presets
+            found = check_parity(student.model, self.folder.student, presets, data.dev[:PARITY_SENTENCES], prefix="student/")
+            write_json(path, found)
+            return {"passed": {name: model["passed"] for name, model in found["models"].items()}}
+
+        inputs = {
+            "versions": versions(),
+            "onnx": self.folder.outputs("onnx"),
+            "student": self.folder.outputs("training"),
+            "data": self.folder.outputs("data"),
+        }
+        self.folder.stage("parity", inputs, ["parity.json"], work)
+        found: dict[str, Any] = read_json(path)
+        return found
+
+    def _quality(self, student: Student, data: PreparedData) -> None:
+        """quality.json and predictions/: teacher, student and every exported file on every task."""
+
+        def work() -> dict[str, Any]:
+            found = evaluate_models(
+                self.teacher,
+                student.model,
+                self.folder.student,
+                self.recipe.export.presets,
+                data,
+                self.folder.path / "predictions",
+            )
+            write_json(self.folder.path / "quality.json", found)
+            return {"tasks": list(found["tasks"])}
+
+        inputs = {
+            "versions": versions(),
+            "onnx": self.folder.outputs("onnx"),
+            "student": self.folder.outputs("training"),
+            "data": self.folder.outputs("data"),
+            "teacher": self.teacher_key,
+        }
+        self.folder.stage("quality", inputs, ["quality.json", "predictions"], work)
+
+    def _measure(self, parity: Mapping[str, Any]) -> None:
+        """measure.json: no speed is measured for a file that failed its gate."""
+        spec, folder = self.recipe.measure, self.folder
+        passed = [name for name, model in parity["models"].items() if model["passed"]]
+        files = {preset: folder.student / "onnx" / file for file, preset in EXPORTS.items()}
+
+        def work() -> dict[str, Any]:
+            variants = [
+                self._teacher_variant(),
+                Variant("student", "student", "torch", folder.student, weights=folder.student / "model.safetensors"),
+                *(Variant(name, "export", "onnx", files[name], folder=folder.student, weights=files[name]) for name in passed),
+            ]
+            found = measure_models(
+                variants,
+                batch=spec.batch,
+                sequence=spec.sequence,
+                threads=spec.threads,
+                min_runs=spec.min_runs,
+                min_seconds=spec.min_seconds,
+                root=folder.path,
+            )
+            write_json(folder.path / "measure.json", found)
+            return {"variants": [variant["name"] for variant in found["variants"]]}
+
+        inputs = {
+            "measure": spec.model_dump(mode="json"),
+            "versions": versions(),
+            "onnx": folder.outputs("onnx"),
+            "passed": passed,
+            "teacher": self.teacher_key,
+            "cpu": environment()["cpu"],
+        }
+        folder.stage("measure", inputs, ["measure.json"], work)
+
+    def _teacher_variant(self) -> Variant:
+        """The teacher as a folder to measure; one that came as an object is saved first."""
+        if self.teacher_given:
+            place = self.folder.work / "teacher"
+            save_student(self.teacher.model, place)
+            return Variant("teacher", "teacher", "torch", place)
+        spec = self.recipe.teacher
+        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
+
+    def _report(self, parity: Mapping[str, Any]) -> Report:
+        """report.* and the model card; then the gates have the last word."""
+        self.folder.finish(environment())
+        report = build_report(self.folder.path)
+        report.save(self.folder.path)
+        atomic_write(self.folder.student / "README.md", model_card(self.folder.path))
+        failed = [name for name, model in parity["models"].items() if not model["passed"]]
+        if failed:
+            worst = parity["models"][failed[0]]
+            raise GateError(
+                f"{', '.join(failed)} failed the parity gate; no speed is reported for it",
+                where=str(self.folder.path),
+                got=f"max_abs {worst['max_abs']}, mean_cosine {worst['mean_cosine']}",
+                expected=worst["gate"],
+                hint="see parity.json; leave the preset out with export.presets=[fp32] if it is not needed",
+            )
+        return report

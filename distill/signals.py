@@ -1,0 +1,72 @@
+"""What a model says of the sentences of a run, once per text, from the cache where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from teachers.load import Teacher
+from teachers.store import EmbeddingStore, StoredRows
+
+from .data.prepare import PreparedData
+from .files import cache_dir
+from .progress import note, track
+
+
+class Signals:
+    """What one model says of the training and of the dev sentences, looked up when it is asked for.
+
+    Args:
+        rows: of training and dev sentences; empty where an earlier run labelled them.
+        label: fills `rows`, from the cache where it can.
+    """
+
+    def __init__(self, rows: list[StoredRows], label: Callable[[], object]) -> None:
+        self._rows = rows
+        self._label = label
+
+    def _part(self, index: int) -> StoredRows:
+        if not self._rows:
+            self._label()
+        return self._rows[index]
+
+    @property
+    def train(self) -> StoredRows:
+        """Of the training sentences."""
+        return self._part(0)
+
+    def dev_vectors(self) -> np.ndarray:
+        """Of all dev sentences, float32 [n, d]."""
+        rows = self._part(1)
+        return rows.gather(np.arange(len(rows)))
+
+
+def labelling(
+    teacher: Teacher, key: dict[str, Any], data: PreparedData, *, name: str, batch_size: int
+) -> tuple[Signals, Callable[[], dict[str, Any]]]:
+    """Embeddings of training and dev sentences by one model, and the work that makes them.
+
+    Args:
+        teacher: the model.
+        key: its fingerprint, which names its store.
+        data: the sentences.
+        name: of the model in notes.
+        batch_size: sentences per forward.
+
+    Returns:
+        The signals, which do the work when they are first asked for, and the work itself, which returns facts:
+        {"computed", "reused", "train_sha256", "dev_sha256"}.
+    """
+    store = EmbeddingStore(cache_dir(), key, teacher.dim)
+    found: list[StoredRows] = []
+
+    def work() -> dict[str, Any]:
+        for texts in (data.train, data.dev):
+            found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
+        computed, reused = sum(rows.new_sentences for rows in found), sum(rows.reused for rows in found)
+        note(f"signals: {computed:,} sentences through {name}, {reused:,} from the cache")
+        return {"computed": computed, "reused": reused, "train_sha256": found[0].sha256(), "dev_sha256": found[1].sha256()}
+
+    return Signals(found, work), work
