@@ -29,9 +29,13 @@ def split_objects(overrides: Overrides) -> tuple[Overrides, dict[str, Any]]:
     """
     if not isinstance(overrides, Mapping):
         return overrides, {}
-    names = (str, PathLike, Mapping, list, tuple, type(None))
-    objects = {path: overrides[path] for path in ("teacher.model", "data.train") if not isinstance(overrides.get(path), names)}
+    objects = {path: overrides[path] for path in ("teacher.model", "data.train") if not _is_written(overrides.get(path))}
     return {path: value for path, value in overrides.items() if path not in objects}, objects
+
+
+def _is_written(value: object) -> bool:
+    """Whether a recipe could hold this value; a DatasetDict is a mapping too, but no source that is written out."""
+    return isinstance(value, str | PathLike | Mapping | list | tuple | None) and not hasattr(value, "column_names")
 
 
 def given_teacher(model: SentenceTransformer | Teacher, spec: TeacherSpec) -> Teacher:
@@ -70,13 +74,14 @@ def given_sentences(train: object) -> list[str]:
                 hint="pass dataset['column'] instead of the dataset",
             )
         train = train[columns[0]]  # type: ignore[index]
-    if isinstance(train, str | bytes | Mapping) or not isinstance(train, Iterable):
+    is_table = hasattr(train, "columns")  # of pandas and its like: its items are the names of its columns
+    if isinstance(train, str | bytes | Mapping) or is_table or not isinstance(train, Iterable):
         raise DataError(
             "this is not a list of sentences",
             where="train",
             got=f"{type(train).__name__}: {train!r}",
             expected="an iterable of strings, or a datasets.Dataset with one text column",
-            hint="a file or a hub id is given as data.train in the recipe's overrides; of a DatasetDict choose a split",
+            hint="a file or a hub id is given as data.train in the recipe's overrides; of a DatasetDict choose a split, of a table a column",
         )
     sentences = list(train)
     for index, sentence in enumerate(sentences):

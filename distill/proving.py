@@ -21,6 +21,7 @@ from .recipe import Recipe
 from .report.card import model_card
 from .report.model import Report, build_report
 from .rundir import RunDir, versions
+from .runtime.precision import GATES
 
 PARITY_SENTENCES = 128
 
@@ -84,7 +85,7 @@ class Proof:
             "student": self.folder.outputs("training"),
             "data": self.folder.outputs("data"),
         }
-        self.folder.stage("parity", inputs, ["parity.json"], work)
+        self.folder.stage("parity", inputs, ["parity.json", f"student/onnx/{GATES}"], work)
         found: dict[str, Any] = read_json(path)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 
 class LayersSpec(BaseModel):
@@ -27,10 +27,10 @@ class LayersSpec(BaseModel):
 
     kind: Literal["layers"] = "layers"
     from_: str = Field(default="teacher", alias="from", min_length=1)
-    layers: int | tuple[int, ...] = 3
+    layers: StrictInt | tuple[StrictInt, ...] = 3
     choose: Literal["agreement", "spread"] = "agreement"
     projection: Literal["keep", "drop"] = "drop"
-    max_length: int | None = Field(default=None, ge=4, le=8192)
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     vocabulary: None = None
 
     @field_validator("layers")

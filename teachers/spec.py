@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 
 class TeacherSpec(BaseModel):
@@ -21,7 +21,7 @@ class TeacherSpec(BaseModel):
 
     model: str = Field(min_length=1)
     prompt: str | None = None
-    max_length: int | None = Field(default=None, ge=4, le=8192)
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     revision: str | None = None
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: StrictInt = Field(default=32, ge=1)
     finetune: None = None

@@ -40,14 +40,20 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
             hint=nearest(str(precision), options),
         )
     present = {name: path for name, file in FILES.items() if (path := folder / "onnx" / file).is_file()}
-    order = [precision]
+    order, failed = [precision], frozenset[str]()
     if precision == "auto":
         order = ["fast", "faithful", "fp32"] if has_int8_dot_product() else ["faithful", "fp32", "fast"]
         failed = failed_gates(folder)
-        order = [name for name in order if name not in failed]
     for name in order:
-        if name in present:
+        if name in present and name not in failed:
             return name, present[name]
+    if failed & present.keys():
+        raise ModelError(
+            "every ONNX file that is there failed its parity gate",
+            where=str(folder),
+            got=", ".join(sorted(present)),
+            hint="name a precision to run its file nevertheless, or export the model again",
+        )
     raise ModelError(
         f"no ONNX file for precision '{precision}'",
         where=str(folder),
