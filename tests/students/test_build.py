@@ -157,3 +157,39 @@ def test_a_truncating_start_model_gives_its_whole_width() -> None:
     source = tiny.sentence_transformer()
     source.truncate_dim = 8
     assert build(source, dim=8, projection="drop").dim == 32
+
+
+@pytest.mark.parametrize(
+    ("own", "teacher", "projection", "place"),
+    [
+        (None, 48, "keep", 2),
+        (None, 48, "drop", None),
+        (None, 32, "keep", None),
+        (24, 48, "keep", 3),  # the start model's own Dense comes first
+        (24, 48, "drop", None),
+        (24, 24, "keep", None),
+    ],
+)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_below_the_bridge_lies_the_start_models_space(
+    own: int | None, teacher: int, projection: str, place: int | None, normalize: bool
+) -> None:
+    """Its vectors are those of the start model's cut, whatever the teacher's width and end."""
+    source = tiny.sentence_transformer(dim=own, normalize=normalize)
+    student = build(source, dim=teacher, projection=projection, length=16)
+    assert student.bridge_place() == place
+    below = student.below_bridge(normalize=normalize)
+    names = ["Transformer", "Pooling"] + ["Dense"] * (own is not None) + ["Normalize"] * normalize
+    assert [type(module).__name__ for module in below] == names
+    assert below.max_seq_length == 16
+    expected = build(source, dim=own or 32, normalizes=normalize, length=16).model.encode(TEXTS)
+    np.testing.assert_allclose(below.encode(TEXTS), expected, atol=1e-6)
+
+
+def test_what_is_trained_below_the_bridge_is_trained_in_the_student() -> None:
+    student = build(tiny.sentence_transformer(), dim=48, projection="keep")
+    below = student.below_bridge(normalize=True)
+    ours = {id(weight) for weight in student.model.parameters()}
+    assert {id(weight) for weight in below.parameters()} < ours
+    assert len(ours) - len(list(below.parameters())) == 2  # the bridge's weight and bias
+    assert kinds(student) == ["Transformer", "Pooling", "Dense", "Normalize"]
