@@ -81,7 +81,7 @@ def given_sentences(train: object) -> list[str]:
             where="train",
             got=f"{type(train).__name__}: {train!r}",
             expected="an iterable of strings, or a datasets.Dataset with one text column",
-            hint="a file or a hub id is given as data.train in the recipe's overrides; of a DatasetDict choose a split, of a table a column",
+            hint="a file or hub id is given as data.train in the overrides; choose a split of a DatasetDict, a column of a table",
         )
     sentences = list(train)
     for index, sentence in enumerate(sentences):

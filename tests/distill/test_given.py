@@ -45,7 +45,7 @@ def test_columns_that_pandas_and_its_like_hold():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"text": TEXTS})
     assert given_sentences(frame["text"]) == TEXTS
-    with pytest.raises(DataError, match="of a table a column"):  # else its column names would be the sentences
+    with pytest.raises(DataError, match="a column of a table"):  # else its column names would be the sentences
         given_sentences(frame)
 
 
@@ -80,7 +80,9 @@ def test_a_dataset_whose_sentences_cannot_be_told(columns, got):
     assert "dataset['column']" in caught.value.hint
 
 
-@pytest.mark.parametrize("value", ["name", Path("folder"), None, ["a.txt", "b.txt"], {"source": "a.txt"}, OrderedDict(source="a")])
+@pytest.mark.parametrize(
+    "value", ["name", Path("folder"), None, ["a.txt", "b.txt"], {"source": "a.txt"}, OrderedDict(source="a")]
+)
 def test_what_a_recipe_can_hold_stays_an_override(value):
     overrides = {"data.train": value, "teacher.model": value, "seed": 3}
     assert split_objects(overrides) == (overrides, {})

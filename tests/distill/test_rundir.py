@@ -287,3 +287,40 @@ def test_the_end_is_noted_and_the_resume_state_goes(opened):
     assert manifest(folder)["finished"] >= created
     assert manifest(folder)["hardware"] == {"cpu": "a fast one"}
     assert manifest(opened())["created"] == created
+
+
+def resolved_run(opened):
+    """A run that was asked to choose its precision, and chose bf16; returns both recipes."""
+    asked = recipe(data={"train": "/home/ann/sentences.txt"})
+    chosen = asked.with_values(train={"precision": "bf16"})
+    folder = begun(opened, asked)
+    folder.write_recipe(asked)
+    folder.write_recipe(chosen)
+    return folder, asked, chosen
+
+
+def test_the_resolved_recipe_is_the_run_that_wrote_it(opened):
+    """`distill run runs/x/recipe.yaml --out runs/x` goes on with what was asked: the choice is not made a wish."""
+    folder, asked, chosen = resolved_run(opened)
+    before = manifest(folder)
+    from distill.recipe_load import load_recipe
+
+    again = RunDir(folder.path)
+    assert load_recipe(folder.path / "recipe.yaml") == chosen != asked
+    assert again.open(load_recipe(folder.path / "recipe.yaml"), force=False) == asked
+    assert manifest(again) == before
+    assert again.stage("data", {"seed": 1}, ["out"], Work(again)) == {"calls": 1}
+    assert RunDir(folder.path).open(asked, force=False) == asked
+
+
+@pytest.mark.parametrize("change", [{"precision": "fp32"}, {"precision": "bf16", "dropout": 0.1}])
+def test_a_recipe_that_is_neither_the_asked_nor_the_resolved_one_is_refused(opened, change):
+    _, asked, _ = resolved_run(opened)
+    with pytest.raises(RunError, match="another recipe") as caught:
+        opened(asked.with_values(train=change))
+    assert f"train.precision: auto -> {change['precision']}" in caught.value.got
+
+
+def test_the_resolved_recipe_in_another_folder_is_a_wish(opened, tmp_path):
+    _, _, chosen = resolved_run(opened)
+    assert RunDir(tmp_path / "other").open(chosen, force=False) == chosen

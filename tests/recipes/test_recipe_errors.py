@@ -45,6 +45,15 @@ def only(*overrides):
         ("stages.0.losses.0.weight=0", "stages.0.losses.0.weight", "above 0"),
         ("name=../up", "name", "text that matches"),
         ("student=3", "student", "a mapping"),
+        ("data.dev_limit=1", "data.dev_limit", "at least 2"),
+        ("data.dev_limit=5001", "data.dev_limit", "at most 5000"),
+        ("train.dropout=1", "train.dropout", "below 1"),
+        ("train.dropout=-0.1", "train.dropout", "at least 0"),
+        ("student.layers=true", "student.layers", "a whole number"),
+        ("student.layers=[true, 2]", "student.layers.0", "a whole number"),
+        ("student.max_length=true", "student.max_length", "a whole number"),
+        ("teacher.max_length=true", "teacher.max_length", "a whole number"),
+        ("teacher.batch_size=true", "teacher.batch_size", "a whole number"),
     ],
 )
 def test_a_value_that_does_not_fit(override, where, expected):
@@ -122,3 +131,51 @@ def test_stage_values_under_train_are_explained():
     }
     (problem,) = problems(recipe=tree)
     assert "stages.0.epochs" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("seed=true", "seed: true is no value for this"),
+        ("data.dev_limit=on", "dev_limit: true is no value for this"),
+        ("data.train.limit=yes", "limit: true is no value for this"),
+        ("data.train.columns=[false]", "columns: false is no value for this"),
+        ("data.dev.share=true", "share: true is no value for this"),
+        ("train.dropout=false", "dropout: false is no value for this"),
+        ("train.patience=off", "patience: false is no value for this"),
+        ("train.epochs=true", "epochs: true is no value for this"),
+        ("stages.0.losses.0.weight=true", "weight: true is no value for this"),
+        ("measure.batch=[1, true]", "batch: true is no value for this"),
+        ("export.opset=true", "opset: true is no value for this"),
+    ],
+)
+def test_true_and_false_are_no_numbers(override, words):
+    """Python takes true for 1: `dropout: false` would be 0, and `epochs: yes` one epoch."""
+    assert words in str(only(override))
+
+
+def test_true_and_false_stay_where_they_belong():
+    found = load_recipe("quickstart", ["data.train.header=true", "data.train.quoting=false", "train.dropout=null"])
+    assert (found.data.train[0].header, found.data.train[0].quoting, found.train.dropout) == (True, False, None)
+    assert load_recipe("quickstart", ["data.dev_limit=5000", "train.dropout=0"]).data.dev_limit == 5000
+
+
+TOWARD = "[{name: a, losses: [embedding_cosine], toward: %s}, {name: b, losses: [embedding_cosine], toward: %s}]"
+
+
+@pytest.mark.parametrize(
+    ("goals", "words"),
+    [
+        (("teacher", "start"), "stages toward 'start' come first"),
+        (("start", "start"), "one toward 'teacher' last"),
+    ],
+)
+def test_stages_toward_the_start_model_come_first(goals, words):
+    assert words in str(only("student.from=owner/other", "stages=" + TOWARD % goals))
+
+
+def test_a_student_of_the_teacher_itself_has_no_other_start():
+    problem = only("student.from=teacher", "stages=" + TOWARD % ("start", "teacher"))
+    assert "student.from to be another model" in str(problem)
+    found = load_recipe("quickstart", ["student.from=owner/other", "stages=" + TOWARD % ("start", "teacher")])
+    assert [stage.toward for stage in found.stages] == ["start", "teacher"]

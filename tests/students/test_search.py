@@ -111,7 +111,7 @@ def test_the_start_model_is_left_as_it_is_and_its_prompt_unused() -> None:
 def test_vectors_that_are_all_alike_agree_with_nothing() -> None:
     """A correlation with a constant is no number: it must not win."""
     model = tiny.sentence_transformer(layers=3)
-    _, value = search_layers(model, 2, TEXTS, np.ones((len(TEXTS), 8), np.float32))
+    _, value = search_layers(model, 2, TEXTS, np.eye(1, 8, dtype=np.float32).repeat(len(TEXTS), axis=0))
     assert value == -1
 
 

@@ -12,6 +12,7 @@ import tiny
 from onnx import numpy_helper
 
 from distill.errors import ModelError
+from distill.export import parity
 from distill.export.parity import check_parity, probe_sentences
 
 TEXTS = tiny.SENTENCES[:40]
@@ -50,6 +51,23 @@ def test_good_files_pass_and_the_numbers_are_those_of_the_vectors(copy):
     assert fast["min_cosine"] <= fast["mean_cosine"]
     assert fast["batch_invariance"] < faithful["batch_invariance"] == pytest.approx(1, abs=1e-4)
     json.dumps(found, allow_nan=False)
+
+
+def test_the_gates_lie_beside_the_files_and_auto_obeys_them(copy, monkeypatch):
+    import distill
+    from distill.runtime import precision
+
+    monkeypatch.setattr(precision, "has_int8_dot_product", lambda: True)
+    model, folder = copy
+    gates = folder / "onnx" / "gates.json"
+    gates.unlink()
+    check_parity(model, folder, ["fast", "fp32"], TEXTS[:8])
+    assert json.loads(gates.read_text("utf-8")) == {"fp32": True, "fast": True}
+    assert distill.load(folder).precision == "fast"
+    monkeypatch.setitem(parity.MEAN_COSINE, "fast", 1.1)
+    check_parity(model, folder, ["fast", "fp32"], TEXTS[:8])
+    assert json.loads(gates.read_text("utf-8")) == {"fp32": True, "fast": False}
+    assert distill.load(folder).precision == "faithful"
 
 
 def test_the_cosines_are_those_of_plain_numpy(copy):

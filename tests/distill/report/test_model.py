@@ -72,7 +72,7 @@ def test_a_run_without_facts_is_still_reported(run):
     run.measure["environment"] = {}
     report = build_report(run.write())
     report.save(run.folder)
-    assert report.headline.task == "agreement"
+    assert report.headline.task == "sts-test"
     assert "–" in (run.folder / "report.md").read_text("utf-8")
 
 

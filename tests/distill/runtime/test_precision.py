@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import bag
 import numpy as np
 import pytest
@@ -69,3 +71,47 @@ def test_dot_products_are_read_from_the_flags(tmp_path, monkeypatch, text, expec
         assert precision.has_int8_dot_product() is expected
     finally:
         precision.cpu_flags.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("dot_product", "passed", "chosen"),
+    [
+        (True, {"fp32": True, "fast": True, "faithful": True}, "fast"),
+        (True, {"fp32": True, "fast": False, "faithful": True}, "faithful"),
+        (True, {"fp32": True, "fast": False, "faithful": False}, "fp32"),
+        (False, {"fp32": True, "fast": True, "faithful": False}, "fp32"),
+        (False, {"fp32": False, "fast": True, "faithful": False}, "fast"),
+        (True, {"fp32": True}, "fast"),  # nothing is said of it
+    ],
+)
+def test_auto_passes_over_what_failed_its_gate(tmp_path, monkeypatch, dot_product, passed, chosen):
+    monkeypatch.setattr(precision, "has_int8_dot_product", lambda: dot_product)
+    folder = bag.folder(tmp_path / "m")
+    (folder / "onnx" / "gates.json").write_text(json.dumps(passed))
+    assert load(folder).precision == chosen
+
+
+def test_a_file_that_failed_runs_where_it_is_named(tmp_path):
+    """Whoever looks into what went wrong needs it."""
+    folder = bag.folder(tmp_path / "m")
+    (folder / "onnx" / "gates.json").write_text('{"fast": false}')
+    assert load(folder, "fast").precision == "fast"
+
+
+def test_nothing_that_passed_its_gate(tmp_path):
+    folder = bag.folder(tmp_path / "m", files=("fp32", "fast"))
+    (folder / "onnx" / "gates.json").write_text('{"fp32": false, "fast": false, "faithful": true}')
+    with pytest.raises(ModelError, match="failed its parity gate") as caught:
+        load(folder)
+    assert caught.value.got == "fast, fp32"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b'{"fast": fal'])
+def test_damaged_gates_are_named(tmp_path, content):
+    folder = bag.folder(tmp_path / "m")
+    (folder / "onnx" / "gates.json").write_bytes(content)
+    with pytest.raises(ModelError, match="damaged") as caught:
+        load(folder)
+    assert caught.value.where.endswith("gates.json")
+    assert load(folder, "fp32").precision == "fp32"
