@@ -56,7 +56,10 @@ def search_layers(
 
     def agreement(kept: Sequence[int]) -> float:
         found = cut_layers(encoder, kept).encode(rows, prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)
-        return float(np.nan_to_num(np.corrcoef(_pair_cosines(found), wanted)[0, 1], nan=-1.0))
+        ours = _pair_cosines(found)
+        if not ours.std() or not wanted.std():  # nothing can agree with similarities that are all alike
+            return -1.0
+        return float(np.corrcoef(ours, wanted)[0, 1])
 
     if count == available:
         return list(range(available)), agreement(range(available))
