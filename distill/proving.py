@@ -122,7 +122,7 @@ class Proof:
         def work() -> dict[str, Any]:
             variants = [
                 self._teacher_variant(),
-                Variant("student", "student", "torch", folder.student, weights=folder.student / "model.safetensors"),
+                Variant("student", "student", "torch", folder.student),
                 *(Variant(name, "export", "onnx", files[name], folder=folder.student, weights=files[name]) for name in passed),
             ]
             found = measure_models(
