@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +103,6 @@ class _Run:
         self.recipe = recipe
         self.folder = folder
         self.given = dict(given)
-        self.started = time.perf_counter()
 
     def go(
         self,
