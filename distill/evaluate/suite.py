@@ -101,21 +101,21 @@ def evaluate_models(
                 columns |= {"cosine": found.pop("scores")}
                 base = found["value"] if name == "teacher" else models["teacher"][task]["value"] or 0.0
                 found["retained"] = found["value"] / base if base > 0 else None
-            models[name][task] = {key: _defined(value) for key, value in found.items()}
-            _write(out / task / f"{name}.parquet", columns)
+            models[name][task] = {key: defined(value) for key, value in found.items()}
+            write_predictions(out / task / f"{name}.parquet", columns)
     return {"schema_version": 1, "tasks": tasks, "models": models}
 
 
-def _defined(value: Any) -> Any:
+def defined(value: Any) -> Any:
     """`value` with None for what is not a number, which JSON cannot hold; an interval is whole or None."""
     if isinstance(value, dict):
-        return {key: _defined(part) for key, part in value.items()}
+        return {key: defined(part) for key, part in value.items()}
     if isinstance(value, list):
         return value if all(np.isfinite(value)) else None
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _write(path: Path, columns: dict[str, Any]) -> None:
+def write_predictions(path: Path, columns: dict[str, Any]) -> None:
     """One parquet file; the folder around it is atomic."""
     import pyarrow as pa
     import pyarrow.parquet as pq

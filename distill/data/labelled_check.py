@@ -1,0 +1,43 @@
+"""What is wrong with a labelled source, as far as its first row tells. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import DataError, DistillError
+from ..recipe import SourceSpec
+from .conll import is_conll
+from .labelled_columns import labelled_columns
+from .sources import PYTHON_DOCS, _missing, _open, source_kind
+from .squad import is_squad
+
+
+def check_labelled(spec: SourceSpec, task: str, *, labelled: bool = True) -> list[DistillError]:
+    """The problems of a labelled source; empty if there are none. A hub data set is not looked up.
+
+    Args:
+        spec: the source.
+        task: of the recipe.
+        labelled: whether its rows need labels.
+    """
+    try:
+        path = Path(spec.source).expanduser()
+        if is_conll(spec) or is_squad(spec):
+            if not path.is_file():
+                raise _missing(path, spec)
+            return []
+        kind = source_kind(spec)
+        if kind == PYTHON_DOCS:
+            if labelled or task in ("tokens", "spans"):
+                raise DataError("python-docs has sentences, but no labels", where=spec.source, expected="a labelled file")
+            raise DataError("python-docs is no source of this task", where=spec.source, expected="a file or hub data set")
+        if kind == "hub":
+            return []
+        table = _open(spec)
+        if task not in ("tokens", "spans"):
+            columns = labelled_columns(table, spec.columns, pair=None, scores=task == "regression", required=labelled)
+            if next(iter(table.read(columns.positions)), None) is None:
+                raise DataError("this source is empty", where=table.where)
+    except DistillError as problem:
+        return [problem]
+    return []
