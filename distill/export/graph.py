@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 OUTPUTS = ("sentence_embedding", "last_hidden_state")
+"""Of a transformer; a token table has the first alone."""
 
 
 class EmbeddingGraph(nn.Module):
@@ -33,6 +34,8 @@ class EmbeddingGraph(nn.Module):
         self.model = modules[0].auto_model
         self.head = nn.ModuleList(modules[1:])
         self.input_names = graph_inputs(encoder)
+        self.output_names = OUTPUTS
+        self.pad_id = int(self.model.config.pad_token_id or 0)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """int64 [B, L] each -> sentence embedding [B, d], last hidden state [B, L, h]."""
@@ -44,15 +47,53 @@ class EmbeddingGraph(nn.Module):
         return features["sentence_embedding"], hidden
 
 
+class TableGraph(nn.Module):
+    """A static model, a table of token vectors and what follows it, as one function of tensors.
+
+    Args:
+        encoder: its first module is a `students.table.TokenTable`.
+
+    Raises:
+        ModelError: see `check_exportable`.
+    """
+
+    def __init__(self, encoder: SentenceTransformer) -> None:
+        super().__init__()
+        check_exportable(encoder)
+        self.model = nn.ModuleList(encoder)
+        self.input_names = graph_inputs(encoder)
+        self.output_names = OUTPUTS[:1]
+        self.pad_id = int(encoder.tokenizer.pad_token_id)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """int64 [B, L] each -> sentence embedding [B, d]."""
+        features = {"input_ids": input_ids, "attention_mask": attention_mask}
+        for module in self.model:
+            features = module(features)
+        return features["sentence_embedding"]
+
+
+def sentence_graph(encoder: SentenceTransformer) -> EmbeddingGraph | TableGraph:
+    """The module to export for a sentence-transformer."""
+    return TableGraph(encoder) if is_table(encoder) else EmbeddingGraph(encoder)
+
+
+def is_table(encoder: SentenceTransformer) -> bool:
+    """Whether a model is a table of token vectors."""
+    from students.table import TokenTable
+
+    return isinstance(encoder[0], TokenTable)
+
+
 def check_exportable(encoder: SentenceTransformer) -> None:
     """Refuse what one fixed graph cannot say.
 
     Raises:
-        ModelError: the first module is no transformer; vectors are cut after the last module, which no saved file
-            tells; a module keeps the prompt out of pooling, which needs the prompt's length at run time.
+        ModelError: the first module is neither a transformer nor a token table; vectors are cut after the last module,
+            which no saved file tells; a module keeps the prompt out of pooling, which needs the prompt's length at run time.
     """
-    if not hasattr(encoder[0], "auto_model"):
-        raise ModelError("only transformers can be exported", where="export", got=type(encoder[0]).__name__)
+    if not hasattr(encoder[0], "auto_model") and not is_table(encoder):
+        raise ModelError("only transformers and token tables can be exported", where="export", got=type(encoder[0]).__name__)
     if encoder.truncate_dim is not None:
         raise ModelError(
             "this model's vectors are cut by truncate_dim, which is no part of the saved model",
@@ -74,6 +115,8 @@ def check_exportable(encoder: SentenceTransformer) -> None:
 
 def graph_inputs(encoder: SentenceTransformer) -> tuple[str, ...]:
     """The graph's inputs, in order: `token_type_ids` only where the model embeds them and the tokenizer gives them."""
+    if is_table(encoder):
+        return ("input_ids", "attention_mask")
     config = encoder[0].auto_model.config
     tokenizer = encoder.tokenizer
     types = getattr(config, "type_vocab_size", 0) and "token_type_ids" in getattr(tokenizer, "model_input_names", ())

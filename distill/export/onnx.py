@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from ..errors import DistillError, ModelError, UserError, nearest
 from ..files import atomic_write
 from ..progress import track
-from .graph import OUTPUTS, EmbeddingGraph, check_exportable, example_inputs
+from .graph import check_exportable, example_inputs, is_table, sentence_graph
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
 
@@ -29,7 +30,7 @@ def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> 
 
     Inputs: int64 `input_ids`, `attention_mask` and, where the model has them, `token_type_ids`, each
     [batch, sequence], both dynamic. Outputs: float32 `sentence_embedding` [batch, dim], pooled, projected and
-    normalised as the encoder does it, and `last_hidden_state` [batch, sequence, hidden].
+    normalised as the encoder does it, and of a transformer `last_hidden_state` [batch, sequence, hidden].
 
     Args:
         encoder: the model; it is not changed.
@@ -39,18 +40,42 @@ def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> 
     Raises:
         ModelError: the model cannot be exported; the exporter's reason is told.
     """
-    graph = EmbeddingGraph(_eager_copy(encoder)).eval()
-    inputs = example_inputs(graph.input_names, graph.model.config.pad_token_id or 0)
-    longest = positions(encoder)
+    graph = sentence_graph(_eager_copy(encoder)).eval()
+    inputs = example_inputs(graph.input_names, graph.pad_id)
+    export_graph(graph, inputs, graph.input_names, graph.output_names, positions(encoder), target, opset)
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    longest: int,
+    target: Path,
+    opset: int = 20,
+) -> None:
+    """Export a function of token tensors to one self-contained fp32 ONNX file.
+
+    Args:
+        module: on the CPU, in eval mode; its `model`, if it has one, is what an error names.
+        inputs: what is traced, int64 [batch, sequence] each, in the order of `forward`.
+        input_names, output_names: as the file should name them.
+        longest: the longest sequence that the graph allows, in tokens.
+        target: the .onnx file; whole or absent.
+        opset: ONNX operator set, 18 to 23.
+
+    Raises:
+        ModelError: the module cannot be exported; the exporter's reason is told.
+    """
     axes = {0: torch.export.Dim("batch", min=1, max=65536), 1: torch.export.Dim("sequence", min=1, max=longest)}
     try:
         with torch.no_grad(), _quiet():
             program = torch.onnx.export(
-                graph,
+                module,
                 inputs,
                 dynamo=True,
-                input_names=list(graph.input_names),
-                output_names=list(OUTPUTS),
+                input_names=list(input_names),
+                output_names=list(output_names),
                 dynamic_shapes=tuple(axes for _ in inputs),
                 opset_version=opset,
                 external_data=False,
@@ -58,7 +83,7 @@ def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> 
     except Exception as error:  # the exporter raises many kinds; all mean the same to a user
         raise ModelError(
             "this model cannot be exported to ONNX",
-            where=type(graph.model).__name__,
+            where=type(getattr(module, "model", module)).__name__,
             got=f"{type(error).__name__}: {error}",
             hint="run with --debug for the exporter's own words",
         ) from error
@@ -91,7 +116,8 @@ def export_onnx(
         UserError: an unknown preset, or `out` holds something else than an earlier export.
         ModelError: the model cannot be loaded or exported.
     """
-    from students.build import save_student
+    from students.save import save_student
+    from students.table import with_token_table
     from teachers.load import as_teacher, load_encoder
 
     from ..files import atomic_folder, write_json
@@ -102,6 +128,7 @@ def export_onnx(
     if target.exists() and not (target.is_dir() and ((target / "parity.json").is_file() or not any(target.iterdir()))):
         raise UserError("this was not made by an export, so it is not replaced", where=str(target), hint="choose another folder")
     encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else as_teacher(model).model
+    encoder = with_token_table(encoder)
     check_exportable(encoder)
     with atomic_folder(target) as work:
         save_student(encoder, work)
@@ -145,12 +172,14 @@ def positions(encoder: SentenceTransformer) -> int:
     """The longest sequence that the graph allows: as many tokens as the encoder has positions, 8192 where nothing limits it."""
     from students.layers import position_limit
 
-    return position_limit(encoder[0].auto_model) or 8192
+    return 8192 if is_table(encoder) else position_limit(encoder[0].auto_model) or 8192
 
 
 def _eager_copy(encoder: SentenceTransformer) -> SentenceTransformer:
     """A copy on the CPU, fp32, with plain attention: its graph is smaller than that of the fused kernel and equal in value."""
     twin = copy.deepcopy(encoder).to("cpu").float().eval()
+    if is_table(twin):
+        return twin
     model = twin[0].auto_model
     model.config = copy.deepcopy(model.config)
     model.set_attn_implementation("eager")

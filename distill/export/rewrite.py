@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import helper, numpy_helper
 
+TURNED = "_matmul"
+"""Ends the name of a product that was a Gemm: its left side has two axes, one row per sentence."""
+
 
 def gemm_to_matmul(model: onnx.ModelProto) -> int:
     """Turn each Gemm with a constant matrix into MatMul and Add, in place.
@@ -35,7 +38,7 @@ def gemm_to_matmul(model: onnx.ModelProto) -> int:
         graph.initializer.append(numpy_helper.from_array(matrix.copy(), name))
         biased = len(node.input) > 2 and node.input[2] != ""
         product = f"{node.output[0]}_product" if biased else node.output[0]
-        nodes.append(helper.make_node("MatMul", [node.input[0], name], [product], name=f"{node.name}_matmul"))
+        nodes.append(helper.make_node("MatMul", [node.input[0], name], [product], name=f"{node.name}{TURNED}"))
         if biased:
             nodes.append(helper.make_node("Add", [product, node.input[2]], [node.output[0]], name=f"{node.name}_add"))
         turned += 1
@@ -46,6 +49,71 @@ def gemm_to_matmul(model: onnx.ModelProto) -> int:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return turned
+
+
+def sentence_products(model: onnx.ModelProto) -> list[str]:
+    """Names of the products that run once per sentence, not once per token: a dense head after pooling, a classifier.
+
+    Args:
+        model: a graph that `gemm_to_matmul` went over. A product of constants alone (relative positions) is none.
+
+    Returns:
+        Node names, in the graph's order.
+    """
+    constant = {w.name for w in model.graph.initializer} | {""}
+    found = []
+    for node in model.graph.node:
+        if all(name in constant for name in node.input):
+            constant.update(node.output)
+        elif node.op_type == "MatMul" and node.name.endswith(TURNED) and f"{TURNED}_" in node.input[1]:
+            found.append(node.name)
+    return found
+
+
+def split_lstm_weights(model: onnx.ModelProto) -> int:
+    """Give every LSTM matrices of its own, in place: onnxruntime's quantizer turns a shared matrix for one node alone.
+
+    Returns:
+        How many copies were made; `merge_equal_weights` undoes them.
+    """
+    weights = {w.name: w for w in model.graph.initializer}
+    seen: set[str] = set()
+    copies = 0
+    for node in model.graph.node:
+        for place in (1, 2) if node.op_type == "LSTM" else ():
+            name = node.input[place]
+            if name in seen and name in weights:
+                copy = onnx.TensorProto()
+                copy.CopyFrom(weights[name])
+                copy.name = node.input[place] = f"{name}_copy_{copies}"
+                model.graph.initializer.append(copy)
+                copies += 1
+            seen.add(name)
+    return copies
+
+
+def merge_equal_weights(model: onnx.ModelProto) -> None:
+    """Keep one of several weights of equal shape, type and bytes, in place. Branches and loops are not looked into."""
+    first: dict[bytes, str] = {}
+    renamed: dict[str, str] = {}
+    outputs = {output.name for output in model.graph.output}
+    inner = {name for node in every_node(model.graph.node) for name in node.input} - {
+        name for node in model.graph.node for name in node.input
+    }
+    kept = []
+    for weight in model.graph.initializer:
+        bare = onnx.TensorProto()
+        bare.CopyFrom(weight)
+        bare.ClearField("name")
+        known = first.setdefault(bare.SerializeToString(deterministic=True), weight.name)
+        if known == weight.name or weight.name in outputs | inner:
+            kept.append(weight)
+        else:
+            renamed[weight.name] = known
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

@@ -25,11 +25,13 @@ from .hardware import available_cores, environment, load_average
 from .inputs import SEED, InputFacts, read_facts
 from .rows import Timing, latency_row
 from .size import file_mb
+from .tasks import task_class
 from .variants import Variant, find_variants
 
 __all__ = ["Variant", "find_variants", "measure_models"]
 
 SCOPE = "token ids to sentence embedding: pooling and normalisation included, tokenisation not; full-length input, no padding"
+TASK_SCOPE = "token ids to logits: tokenisation not included; full-length input, no padding"
 Cell = tuple[int, int, int]  # batch, sequence, threads
 
 
@@ -98,7 +100,7 @@ def measure_models(
             "passes": rounds,
             "input_seed": SEED,
             "precision": "torch in fp32, default attention kernel; onnxruntime with idle threads asleep",
-            "scope": SCOPE,
+            "scope": _scope(variants),
         },
         "variants": [
             {
@@ -188,6 +190,12 @@ def _worker_environment(threads: int) -> dict[str, str]:
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     return {**os.environ, **budget, **offline, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _scope(variants: Sequence[Variant]) -> str:
+    """What was timed, in words; each kind of model is told where there are both."""
+    tasks = {task_class(variant.home()) is not None for variant in variants}
+    return "; ".join(text for kind, text in ((False, SCOPE), (True, TASK_SCOPE)) if kind in tasks)
 
 
 def _too_long(cell: Cell, facts: InputFacts) -> bool:

@@ -2,12 +2,13 @@
 
 Run by `distill.measure.latency` as `python -m distill.measure.worker SPEC RESULT`, with the thread budget already in the
 environment. An ONNX model is timed without importing torch. What is timed: token ids -> sentence embedding, pooling and
-normalisation included, tokenisation not.
+normalisation included, tokenisation not; of a task model token ids -> logits.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ..files import read_json, write_json
 from .hardware import peak_rss_mb
 from .inputs import random_batch
 from .rows import Timing, disturbance
+from .tasks import load_task_model, task_class
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,22 +57,24 @@ def load_onnx(path: str, threads: int) -> tuple[float, Prepare]:
     Returns:
         Milliseconds to load, and a function that turns a batch into a call to time.
     """
-    from ..runtime.session import OUTPUT, open_session
+    from ..runtime.session import graph_outputs, open_session
 
     start = time.perf_counter()
-    session = open_session(Path(path), threads)
+    session = open_session(Path(path), threads, outputs=None)
     load_ms = (time.perf_counter() - start) * 1000
-    names = [node.name for node in session.get_inputs()]
+    names, outputs = [node.name for node in session.get_inputs()], list(graph_outputs(session))
 
     def prepare(batch: Batch) -> Callable[[], object]:
         feeds = {name: batch[name] for name in names}
-        return lambda: session.run([OUTPUT], feeds)
+        return lambda: session.run(outputs, feeds)
 
     return load_ms, prepare
 
 
 def load_torch(path: str, threads: int) -> tuple[float, Prepare]:
-    """Load a sentence-transformers folder in fp32 on the CPU, with the attention kernel that torch prefers.
+    """Load a model folder in fp32 on the CPU, with the attention kernel that torch prefers.
+
+    A folder whose config.json names a class with a task head gives that model; any other a sentence encoder.
 
     Transformers imports a model's code when it first loads one, which takes seconds; that is no property of the model,
     so a first load is thrown away and the second one timed.
@@ -79,34 +83,49 @@ def load_torch(path: str, threads: int) -> tuple[float, Prepare]:
         Milliseconds to load, and a function that turns a batch into a call to time.
     """
     import torch
-    from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-
-    def load() -> Any:
-        options = {"dtype": torch.float32, "use_safetensors": True}
-        return SentenceTransformer(
-            path, device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=options
-        ).eval()
-
-    load()
+    task = task_class(Path(path)) is not None
+    load = load_task_model if task else _load_encoder
+    load(Path(path))
     gc.collect()
     start = time.perf_counter()
-    model = load()
+    model = load(Path(path))
     load_ms = (time.perf_counter() - start) * 1000
-    names = {"input_ids", "attention_mask"} | ({"token_type_ids"} & set(model.tokenizer.model_input_names))
+    names = {"input_ids", "attention_mask"}
+    if task:
+        given = inspect.signature(model.forward).parameters
+        names |= {"token_type_ids"} & set(given)
+    else:
+        names |= {"token_type_ids"} & set(getattr(model.tokenizer, "model_input_names", ()))
+    table = not task and type(model[0]).__name__ == "StaticEmbedding"
 
     def prepare(batch: Batch) -> Callable[[], object]:
         features = {name: torch.from_numpy(batch[name]) for name in names}
+        if table:  # takes the tokens of all texts in one row, and where each text begins
+            ids = features["input_ids"]
+            features = {"input_ids": ids.flatten(), "offsets": torch.arange(len(ids)) * ids.shape[1]}
 
         def run() -> object:
             with torch.inference_mode():
-                return model(dict(features))["sentence_embedding"]  # a model adds its outputs to the dict
+                # A sentence encoder adds its outputs to the dict that it is given.
+                return model(**features) if task else model(dict(features))["sentence_embedding"]
 
         return run
 
     return load_ms, prepare
+
+
+def _load_encoder(folder: Path) -> Any:
+    """A sentence-transformers folder, or a plain encoder with mean pooling."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    options = {"dtype": torch.float32, "use_safetensors": True}
+    return SentenceTransformer(
+        str(folder), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=options
+    ).eval()
 
 
 def calmest(run: Callable[[], object], threads: int, min_runs: int, min_seconds: float) -> Timing:

@@ -18,6 +18,14 @@ from .words import metric_words, public_name
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "knowledge-distillation", "onnx"]
+PIPELINES = {
+    "classification": ("text-classification", "A text classifier: it gives each text one label."),
+    "multilabel": ("text-classification", "A text classifier: it says yes or no to each of several labels."),
+    "regression": ("text-classification", "A scorer of texts: it gives each text a number."),
+    "tokens": ("token-classification", "A tagger: it labels the words of a text."),
+    "spans": ("question-answering", "A reader: it finds the answer to a question in a text."),
+}
+"""The tasks with a head: their name on the hub, and what such a model is."""
 DATA_FILE = re.compile(r"\.(txt|csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
 
 
@@ -37,12 +45,11 @@ def model_card(run: Path) -> str:
     report = build_report(run)
     front = yaml.safe_dump(front_matter(report), sort_keys=False, allow_unicode=True, width=120)
     teacher = public_name(report.teacher.model or _value(report.recipe, "teacher", "model") or "its teacher")
-    prompt = report.teacher.prompt
+    prompt, seen = report.teacher.prompt, "predictions" if report.task in PIPELINES else "vectors"
     blocks = [
         f"---\n{front}---",
         f"# {escape(report.name)}",
-        f"A sentence encoder: it maps text to vectors of {report.student.dim or report.teacher.dim or 'fixed'} dimensions whose "
-        f"cosine tells how alike two sentences are. Distilled from {escape(teacher)} with distill-toolkit.",
+        f"{_what(report)} Distilled from {escape(teacher)} with distill-toolkit.",
         escape(report.summary),
         *([f"Every sentence gets the prompt {escape(repr(prompt))} first; the loaders below do so too."] if prompt else []),
         table(models_table(report)),
@@ -52,20 +59,29 @@ def model_card(run: Path) -> str:
         "## Training\n\n" + pairs(model_facts(report)),
         "## Training data\n\n" + pairs(data_facts(report)),
         "## Limits\n\nThe numbers hold for the sets and the machine they were measured on. The student has seen its "
-        f"teacher's vectors for this text alone: {escape(sources_of(report.recipe) or 'not recorded')}. "
+        f"teacher's {seen} for this text alone: {escape(sources_of(report.recipe) or 'not recorded')}. "
         "On text of another kind or language, measure before use. It carries over the teacher's biases.",
     ]
     return "\n\n".join(blocks) + "\n"
 
 
+def _what(report: Report) -> str:
+    """What the model does, in a sentence."""
+    if report.task in PIPELINES:
+        return PIPELINES[report.task][1]
+    width = report.student.dim or report.teacher.dim or "fixed"
+    return f"A sentence encoder: it maps text to vectors of {width} dimensions whose cosine tells how alike two sentences are."
+
+
 def front_matter(report: Report) -> dict[str, Any]:
     """The metadata of the card, as the hub's schema wants it; what is unknown is left out."""
+    pipeline = PIPELINES[report.task][0] if report.task in PIPELINES else None
     values: dict[str, Any] = {
         "language": report.teacher.language or _language(report.recipe),
         "license": report.teacher.license,
-        "library_name": "sentence-transformers",
-        "pipeline_tag": "sentence-similarity",
-        "tags": TAGS,
+        "library_name": "transformers" if pipeline else "sentence-transformers",
+        "pipeline_tag": pipeline or "sentence-similarity",
+        "tags": [pipeline, *TAGS[3:]] if pipeline else TAGS,
         "base_model": _base_models(report),
         "datasets": _hub_sources(report.recipe),
         "metrics": sorted({quality.metric for model in report.models for quality in model.quality.values()}),
@@ -86,7 +102,7 @@ def _result(report: Report, task: str, models: list[Model]) -> dict[str, Any] | 
         {
             "type": model.quality[task].metric,
             "value": round(value, 6),
-            "name": f"{metric_words(model.quality[task].metric)} ({_runs_as(model)})",
+            "name": f"{metric_words(model.quality[task].metric, model.quality[task].kind)} ({_runs_as(model)})",
         }
         for model in models
         if task in model.quality and (value := model.quality[task].value) is not None
@@ -94,9 +110,11 @@ def _result(report: Report, task: str, models: list[Model]) -> dict[str, Any] | 
     if not metrics:
         return None
     agreement = task == "agreement"
-    name = "Agreement with the teacher on held-out text" if agreement else "Semantic textual similarity"
+    kind = PIPELINES[report.task][0] if report.task in PIPELINES else "sentence-similarity"
+    labelled = "Semantic textual similarity" if kind == "sentence-similarity" else kind.replace("-", " ").capitalize()
+    name = "Agreement with the teacher on held-out text" if agreement else labelled
     dataset = {"name": "held-out training text", "type": "unknown"} if agreement else _dataset(report.recipe, task)
-    return {"task": {"type": "sentence-similarity", "name": name}, "dataset": dataset, "metrics": metrics}
+    return {"task": {"type": kind, "name": name}, "dataset": dataset, "metrics": metrics}
 
 
 def _runs_as(model: Model) -> str:

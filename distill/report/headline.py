@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .schema import Headline, Latency, Model
+from .words import LABELLED
 
 PREFERENCE = ("fast", "faithful", "fp32")
 CELL = (1, 32, 1)
@@ -28,13 +29,15 @@ def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
     notes: list[str] = []
     labelled = [task for task in (teacher.quality if teacher else {}) if task != "agreement"]
     task = first_evaluation(recipe) or next(iter(labelled), "agreement")
-    metric = _metric(models, task)
+    metric, kind = _metric(models, task, str(recipe.get("task") or "embedding"))
     if best is None:
         notes.append("no exported file passed its gate, so there is nothing to compare with the teacher")
-        return Headline(task=task, metric=metric, retained=None, smaller=None, faster=None, best=None, notes=tuple(notes))
+        nothing: dict[str, None] = dict.fromkeys(("retained", "smaller", "faster", "best"))
+        return Headline(task=task, metric=metric, kind=kind, notes=tuple(notes), **nothing)
     return Headline(
         task=task,
         metric=metric,
+        kind=kind,
         retained=_retained(best, teacher, task, notes),
         smaller=_smaller(best, teacher, notes),
         faster=_faster(best, teacher, notes),
@@ -62,9 +65,14 @@ def speedup(model: Model, teacher: Model | None, cell: tuple[int, int, int] = CE
     return its.p50_ms / own.p50_ms if own and its and own.p50_ms > 0 else None
 
 
-def _metric(models: Sequence[Model], task: str) -> str:
-    found = next((model.quality[task].metric for model in models if task in model.quality), "")
-    return found or ("spearman" if task == "agreement" else "spearman_cosine")
+def _metric(models: Sequence[Model], task: str, recipe_task: str) -> tuple[str, str]:
+    """Metric and kind of a task, as it was measured; what the recipe's task would give where it was not."""
+    found = next((model.quality[task] for model in models if task in model.quality), None)
+    if found is not None and found.metric:
+        return found.metric, found.kind
+    if recipe_task in LABELLED:
+        return "agreement" if task == "agreement" else LABELLED[recipe_task], recipe_task
+    return ("spearman", "agreement") if task == "agreement" else ("spearman_cosine", "sts")
 
 
 def _retained(best: Model, teacher: Model | None, task: str, notes: list[str]) -> float | None:

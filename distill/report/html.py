@@ -9,10 +9,11 @@ import yaml
 from distill.errors import MissingExtra
 
 from .plots import curve, scatter
+from .quality import quality_tables
 from .read import LogLine
 from .schema import Report
 from .sections import cost_facts, data_facts, environment_facts, model_facts, reproduce, usage
-from .tables import latency_table, loading_table, models_table, parity_table, quality_tables, training_table
+from .tables import latency_table, loading_table, models_table, parity_table, training_table
 from .words import describe, figure, kept, metric_words, percent, ratio, verdict
 
 WIDE, NARROW = 760, 360
@@ -67,7 +68,7 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
     """The headline as (number, word, explanation)."""
     head, best = report.headline, report.model(report.headline.best)
     word = "agreement with the teacher" if head.task == "agreement" else "of the teacher's quality kept"
-    where = f"{metric_words(head.metric)}, {'held-out text' if head.task == 'agreement' else head.task}"
+    where = f"{metric_words(head.metric, head.kind)}, {'held-out text' if head.task == 'agreement' else head.task}"
     teacher = report.model("teacher")
     sizes = f"{figure(teacher.file_mb)} MB → {figure(best.file_mb)} MB" if teacher and best else "not known"
     return [

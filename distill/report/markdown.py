@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import yaml
 
+from .quality import quality_tables
 from .schema import Report
 from .sections import Pairs, cost_facts, data_facts, environment_facts, model_facts, reproduce, usage
-from .tables import Table, latency_table, loading_table, models_table, parity_table, quality_tables, training_table
+from .tables import Table, latency_table, loading_table, models_table, parity_table, training_table
 from .words import verdict
 
 

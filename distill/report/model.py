@@ -89,7 +89,7 @@ def _model(name: str, files: RunFiles, teacher: TeacherFacts, student: StudentFa
         params=facts.params,
         embedding_params=facts.embedding_params,
         file_mb=variant.file_mb or (None if variant.role == "export" else facts.file_mb),
-        quality=files.quality.of(name),
+        quality=files.quality.of(name, str(files.recipe.get("task") or "embedding")),
         latency=() if note else variant.latency,
         load_ms=None if note else variant.load_ms,
         peak_rss_mb=variant.peak_rss_mb,

@@ -15,6 +15,7 @@ from distill.errors import RunError
 from distill.files import read_json
 
 from .schema import DataFacts, Facts, Latency, Parity, Part, Quality, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .words import LABELLED
 
 AGAIN = "delete it and run the same command again"
 FACTS: dict[str, type[Facts]] = {
@@ -69,7 +70,7 @@ class ModelQuality(Part):
     ci95: tuple[float, float] | None = None
     n: int | None = None
     retained: float | None = None
-    details: dict[str, float | None] = Field(default_factory=dict)
+    details: dict[str, float | dict[str, dict[str, float | None]] | None] = Field(default_factory=dict)
 
 
 class QualityFile(Part):
@@ -79,8 +80,8 @@ class QualityFile(Part):
     tasks: dict[str, Task]
     models: dict[str, dict[str, ModelQuality]]
 
-    def of(self, model: str) -> dict[str, Quality]:
-        """Every task that `model` was measured on, in the order of the tasks."""
+    def of(self, model: str, recipe_task: str = "embedding") -> dict[str, Quality]:
+        """Every task that `model` was measured on, in the order of the tasks; `recipe_task` tells what agreement is of."""
         found = self.models.get(model, {})
         return {
             name: Quality(
@@ -89,7 +90,9 @@ class QualityFile(Part):
                 ci95=found[name].ci95,
                 n=found[name].n or task.n or 0,
                 retained=found[name].retained,
-                details=found[name].details,
+                details={key: part for key, part in found[name].details.items() if not isinstance(part, dict)},
+                kind=recipe_task if task.kind == "agreement" and recipe_task in LABELLED else task.kind,
+                parts=next((part for part in found[name].details.values() if isinstance(part, dict)), {}),
             )
             for name, task in self.tasks.items()
             if name in found

@@ -105,6 +105,8 @@ class Quality(Part):
         n: examples.
         retained: value / teacher's value; None for tasks that are relative to the teacher already.
         details: further metrics.
+        kind: which task it is: sts, agreement, classification, ...; of an agreement in a task with a head that task.
+        parts: metric by metric for each label or type of entity: part -> metric -> value.
     """
 
     metric: str
@@ -113,10 +115,12 @@ class Quality(Part):
     n: int
     retained: float | None = None
     details: dict[str, float | None] = {}
+    kind: str = ""
+    parts: dict[str, dict[str, float | None]] = {}
 
 
 class Latency(Part):
-    """One row of the measuring grid: token ids in, sentence embedding out. p99 needs 100 runs."""
+    """One row of the measuring grid: token ids in, sentence embedding or logits out. p99 needs 100 runs."""
 
     batch: int
     sequence: int
@@ -139,6 +143,7 @@ class Parity(Part):
     mean_cosine: float | None = None
     min_cosine: float | None = None
     label_agreement: float | None = None
+    correlation: float | None = None
     batch_invariance: float | dict[str, float | None] | None = None
     nodes: dict[str, int] = {}
     passed: bool
@@ -173,6 +178,7 @@ class Headline(Part):
     Attributes:
         task: evaluation set that `retained` speaks of, or `agreement`.
         metric: metric of that set.
+        kind: kind of that set, see `Quality`.
         retained: best / teacher; for `agreement` the Spearman of pair similarities to the teacher's.
         smaller: teacher weights file / best file.
         faster: teacher in torch / best, p50 at batch 1, sequence 32, 1 thread.
@@ -186,6 +192,7 @@ class Headline(Part):
     smaller: float | None
     faster: float | None
     best: str | None
+    kind: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -234,6 +241,11 @@ class Report(Part):
     training: TrainingFacts = TrainingFacts()
     environment: dict[str, Any] = {}
     recipe: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        """The recipe's task: embedding, classification, multilabel, regression, tokens or spans."""
+        return str(self.recipe.get("task") or "embedding")
 
     @property
     def passed(self) -> bool:

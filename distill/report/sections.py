@@ -7,7 +7,8 @@ from typing import Any
 
 from .schema import Report
 from .tables import facts, losses_of, sources_of
-from .words import MISSING, duration, figure, millions, public_name, whole
+from .usage import task_usage
+from .words import LABELLED, MISSING, duration, figure, millions, public_name, whole
 
 Pairs = tuple[tuple[str, str], ...]
 LINK = {
@@ -55,6 +56,7 @@ def data_facts(report: Report) -> Pairs:
             ("Made by augmentation, among those used", whole(data.augmented) if data.augmented else None),
             ("Too short / too long", f"{whole(data.too_short)} / {whole(data.too_long)}" if data.too_short is not None else None),
             ("Malformed rows skipped", whole(data.bad_rows)),
+            ("Labels", _labels(report)),
             ("Labelled by the teacher in this run", whole(signals.computed)),
             ("Labels reused from the store", whole(signals.reused)),
             ("Losses", losses_of(report.recipe)),
@@ -96,6 +98,8 @@ def usage(report: Report, folder: str = "student") -> list[tuple[str, str, str]]
     prompt = report.teacher.prompt or ""
     best = report.model(report.headline.best)
     file = "onnx/model.onnx" if best is None or best.path is None else best.path.rpartition("student/")[2]
+    if report.task in LABELLED:
+        return task_usage(report, folder, file)
     call = '["A cat sits on the mat.", "The weather is fine."]'
     inputs = f"[{prompt!r} + text for text in texts]" if prompt else "texts"
     return [
@@ -133,6 +137,15 @@ def reproduce(report: Report) -> str:
     """Commands that make the run again."""
     version = f"=={report.toolkit}" if report.toolkit and report.toolkit[0].isdigit() else ""
     return f"pip install 'distill-toolkit[train]{version}'\ndistill run recipe.yaml --out again"
+
+
+def _labels(report: Report) -> str | None:
+    """The labels, where the data stage or the recipe names them; of many the first twenty."""
+    section = report.recipe.get("data")
+    names = getattr(report.data, "labels", None) or (section.get("labels") if isinstance(section, Mapping) else None)
+    if not isinstance(names, (list, tuple)) or not names:
+        return None
+    return ", ".join(map(str, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def _params(total: int | None, embedding: int | None) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 from .headline import CELL, row_at, speedup
 from .schema import Latency, Model, Report
 from .words import (
+    LABELLED,
     MISSING,
-    detail,
     duration,
     figure,
     interval,
     metric_words,
     millions,
+    output_words,
     percent,
     points,
     public_name,
@@ -71,27 +72,13 @@ def models_table(report: Report, most_cells: int = 4) -> Table:
     notes.insert(0, "Quality in points of 100, with its 95% bootstrap interval. MB = 1,000,000 bytes.")
     if cells:
         notes.append(
-            "p50: median milliseconds from token ids to sentence embedding on the CPU, every variant in a process of its own. "
+            f"p50: median milliseconds from token ids to {output_words(report.task)} on the CPU, every variant in a process of "
+            "its own. "
             f"1×32 is one text of 32 tokens. Faster: teacher in PyTorch / model, at {cell_words(_speed_cell(cells))}."
         )
     if any(latency.noisy for model in report.models for latency in model.latency):
         notes.append(NOISY_NOTE)
     return Table("Models", tuple(columns), tuple(rows), tuple(notes), marked=report.headline.best)
-
-
-def quality_tables(report: Report) -> list[Table]:
-    """One table per task with every metric that was computed."""
-    tables = []
-    for task in sorted({task for model in report.models for task in model.quality}, key=lambda name: (name == "agreement", name)):
-        measured = [(model, model.quality[task]) for model in report.models if task in model.quality]
-        metrics = list(dict.fromkeys(name for _, quality in measured for name in quality.details))
-        rows = [(model.name, *(detail(quality.details.get(name)) for name in metrics)) for model, quality in measured]
-        n = max(quality.n for _, quality in measured)
-        title = "Agreement with the teacher on held-out text" if task == "agreement" else task
-        if metrics:
-            columns = ("Model", *(metric_words(name) for name in metrics))
-            tables.append(Table(f"{title}, n = {whole(n)}", columns, tuple(rows), marked=report.headline.best))
-    return tables
 
 
 def latency_table(report: Report) -> Table:
@@ -142,11 +129,13 @@ def loading_table(report: Report) -> Table:
 
 def parity_table(report: Report) -> Table:
     """How close every exported file is to its reference."""
+    decides = {"regression": "Correlation"}.get(report.task, "Equal decisions") if report.task in LABELLED else None
     columns = (
         "Model",
         "Reference",
         "Gate",
         "Passed",
+        *([decides] if decides else []),
         "Max abs. error",
         "Mean cosine",
         "Min cosine",
@@ -165,6 +154,7 @@ def parity_table(report: Report) -> Table:
                 parity.reference,
                 parity.gate or MISSING,
                 "yes" if parity.passed else "NO",
+                *([_cosine(parity.correlation if report.task == "regression" else parity.label_agreement)] if decides else []),
                 small(parity.max_abs),
                 _cosine(parity.mean_cosine),
                 _cosine(parity.min_cosine),
@@ -235,7 +225,14 @@ def _speed_cell(cells: list[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 def _task_title(report: Report, task: str) -> str:
     metric = next(model.quality[task].metric for model in report.models if task in model.quality)
-    return f"Agreement, {metric.replace('_', ' ')}" if task == "agreement" else f"{task}, {metric_words(metric)}"
+    kind = _kind(report, task)
+    if task == "agreement":
+        return f"Agreement, {metric_words(metric, kind) if kind in LABELLED else metric.replace('_', ' ')}"
+    return f"{task}, {metric_words(metric, kind)}"
+
+
+def _kind(report: Report, task: str) -> str:
+    return next(model.quality[task].kind for model in report.models if task in model.quality)
 
 
 def _quality(model: Model, task: str) -> str:

@@ -23,7 +23,38 @@ METRICS = {
     "agreement_spearman": "Spearman of pair similarities, dev",
     "agreement_cosine": "Mean cosine to the teacher, dev",
     "sts_spearman": "Spearman of cosine, labelled dev set",
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "matthews": "Matthews correlation",
+    "subset_accuracy": "All labels right",
+    "rmse": "Root mean squared error",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "token_accuracy": "Accuracy of tags",
+    "entities": "Entities",
+    "exact_match": "Exact match",
+    "exact_match_low": "Exact match, low end",
+    "exact_match_high": "Exact match, high end",
+    "f1_answerable": "F1, with an answer",
+    "f1_unanswerable": "F1, without an answer",
+    "agreement": "Equal predictions",
+    "label_agreement": "Equal labels",
+    "task_metric": "The task's metric on the dev set",
 }
+OF_TASK = {
+    "regression": {
+        "spearman": "Spearman of the values",
+        "pearson": "Pearson of the values",
+        "agreement": "Spearman of the two models' values",
+    },
+    "tokens": {"f1": "Entity F1", "macro_f1": "Macro F1 of entity types", "agreement": "Equal tags"},
+    "spans": {"f1": "F1 of answers", "agreement": "Equal answers"},
+}
+"""Where a metric's name means something else than with sentence vectors: kind of task -> metric -> words."""
+LABELLED = {"classification": "accuracy", "multilabel": "micro_f1", "regression": "spearman", "tokens": "f1", "spans": "f1"}
+"""The tasks with a head, each with its metric."""
 PRESETS = {
     "teacher": "the model that was distilled, PyTorch fp32",
     "student": "the distilled model, PyTorch fp32",
@@ -39,9 +70,14 @@ STUDENTS = {
 }
 
 
-def metric_words(metric: str) -> str:
-    """The metric's name for people."""
-    return METRICS.get(metric, metric.replace("_", " "))
+def metric_words(metric: str, kind: str = "") -> str:
+    """The metric's name for people; `kind` is the task that it was computed on."""
+    return OF_TASK.get(kind, {}).get(metric) or METRICS.get(metric, metric.replace("_", " "))
+
+
+def output_words(task: str) -> str:
+    """What a model of a task gives, for which it is timed."""
+    return "logits" if task in LABELLED else "sentence embedding"
 
 
 def percent(share: float | None) -> str:
@@ -117,9 +153,10 @@ def kept(headline: Headline) -> str | None:
     """What the best file keeps of the teacher, as a clause; None where it is unknown."""
     if headline.retained is None:
         return None
+    metric = metric_words(headline.metric, headline.kind)
     if headline.task == "agreement":
-        return f"agrees with the teacher to {percent(headline.retained)} ({metric_words(headline.metric)}, held-out text)"
-    return f"keeps {percent(headline.retained)} of the teacher's quality ({metric_words(headline.metric)}, {headline.task})"
+        return f"agrees with the teacher to {percent(headline.retained)} ({metric}, held-out text)"
+    return f"keeps {percent(headline.retained)} of the teacher's quality ({metric}, {headline.task})"
 
 
 def public_name(name: str) -> str:

@@ -12,21 +12,33 @@ from .selfcontained import require_self_contained
 
 OUTPUT = "sentence_embedding"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+GRAPHS = {
+    (OUTPUT,): "a sentence encoder",
+    ("logits",): "a classifier of texts or tokens",
+    ("start_logits", "end_logits"): "a reader that finds answers",
+}
+"""What a graph gives -> what it is: every kind that this toolkit exports."""
 
 
-def open_session(path: Path, threads: int | None = None, providers: Sequence[str] | None = None) -> onnxruntime.InferenceSession:
-    """Load a sentence-embedding graph.
+def open_session(
+    path: Path,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = (OUTPUT,),
+) -> onnxruntime.InferenceSession:
+    """Load a graph that this toolkit exported.
 
     Args:
         path: a self-contained .onnx file.
         threads: exactly so many threads per run, which sleep while there is nothing to do. None leaves it to
             onnxruntime: one per physical core, busy-waiting between runs, faster alone and a bad neighbour.
         providers: onnxruntime execution providers, best first; None takes the CPU.
+        outputs: what the graph must give, one of the keys of `GRAPHS`; None takes any kind (`graph_outputs` tells which).
 
     Raises:
         UserError: `threads` is below 1.
         ModelError: a provider that is not installed; a file that is damaged, keeps weights elsewhere, needs a newer
-            onnxruntime, or is no sentence-embedding graph.
+            onnxruntime, or is no graph of the wanted kind.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone: what fails is raised
@@ -48,8 +60,14 @@ def open_session(path: Path, threads: int | None = None, providers: Sequence[str
             got=error,
             hint="export the model again, or update onnxruntime",
         ) from error
-    _check_graph(session, path)
+    _check_graph(session, path, outputs)
     return session
+
+
+def graph_outputs(session: onnxruntime.InferenceSession) -> tuple[str, ...]:
+    """The outputs that a graph is there for: a key of `GRAPHS`; () for a graph that is none of ours."""
+    given = {node.name for node in session.get_outputs()}
+    return next((names for names in GRAPHS if given >= set(names)), ())
 
 
 def _check_providers(wanted: Sequence[str]) -> None:
@@ -68,15 +86,35 @@ def _check_providers(wanted: Sequence[str]) -> None:
         raise UserError("no execution provider is given", where="providers", expected=", ".join(available))
 
 
-def _check_graph(session: onnxruntime.InferenceSession, path: Path) -> None:
-    """The graph must be one of ours: token ids in, a sentence embedding out."""
+def _check_graph(session: onnxruntime.InferenceSession, path: Path, wanted: Sequence[str] | None) -> None:
+    """The graph must be one of ours: token ids in, and what is wanted out."""
     inputs = {node.name for node in session.get_inputs()}
-    outputs = {node.name for node in session.get_outputs()}
-    if not {"input_ids", "attention_mask"} <= inputs <= set(INPUTS) or OUTPUT not in outputs:
+    kind = graph_outputs(session)
+    ours = {"input_ids", "attention_mask"} <= inputs <= set(INPUTS)
+    if ours and kind and (wanted is None or kind == tuple(wanted)):
+        return
+    outputs = [node.name for node in session.get_outputs()]
+    got = f"inputs {', '.join(sorted(inputs))}; outputs {', '.join(sorted(outputs))}"
+    if wanted is None:
         raise ModelError(
-            "this graph is not a sentence encoder as this toolkit exports it",
+            "this graph is none that this toolkit exports",
             where=str(path),
-            got=f"inputs {', '.join(sorted(inputs))}; outputs {', '.join(sorted(outputs))}",
-            expected=f"inputs among {', '.join(INPUTS)}; output {OUTPUT}",
+            got=got,
+            expected=f"inputs among {', '.join(INPUTS)}; output {', or '.join(', '.join(names) for names in GRAPHS)}",
             hint="export the model with `distill export`",
         )
+    if ours and kind:
+        raise ModelError(
+            f"this graph is {GRAPHS[kind]}, not {GRAPHS[tuple(wanted)]}",
+            where=str(path),
+            got=f"output {', '.join(kind)}",
+            expected=f"output {', '.join(wanted)}",
+            hint="the model card shows how to run it" if tuple(wanted) == (OUTPUT,) else "distill.load runs it",
+        )
+    raise ModelError(
+        f"this graph is not {GRAPHS[tuple(wanted)]} as this toolkit exports it",
+        where=str(path),
+        got=got,
+        expected=f"inputs among {', '.join(INPUTS)}; output {', '.join(wanted)}",
+        hint="export the model with `distill export`",
+    )

@@ -85,10 +85,11 @@ def test_every_weight_is_quantized_and_the_files_shrink(exported, family):
     found = exported(family)
     parity = json.loads((found.folder / "parity.json").read_text("utf-8"))["models"]
     assert parity["fast"]["nodes"] == parity["faithful"]["nodes"]
-    for preset, operator in (("fast", "MatMulInteger"), ("faithful", "MatMulNBits")):
+    # In `fast` what runs once a sentence, such as a dense head, has 8-bit weights alone.
+    for preset, operators in (("fast", {"MatMulInteger", "MatMulNBits"}), ("faithful", {"MatMulNBits"})):
         model = onnx.load(found.onnx(preset))
         weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        products = [node for node in model.graph.node if node.op_type == operator]
+        products = [node for node in model.graph.node if node.op_type in operators]
         assert len(products) == parity[preset]["nodes"]["MatMul"] > 0
         left = [
             t.name for t in weights.values() if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2 and min(t.dims) > 1

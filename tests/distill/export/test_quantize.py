@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from distill.errors import DistillError
 from distill.export import quantize as room
 from distill.export.quantize import expected_nodes, quantize, quantized_nodes, strip
+from distill.export.rewrite import gemm_to_matmul, sentence_products
 
 WORDS, WIDTH, OUT = 50, 20, 7
 """Sizes that are no multiple of the block of 32."""
@@ -185,3 +186,45 @@ def test_strip_takes_all_notes_and_no_numbers(plain):
 def test_real_files_shrink_in_the_order_of_their_bits(exported, family):
     sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful")]
     assert sizes[0] > 2 * max(sizes[1:])
+
+
+def test_a_product_per_sentence_keeps_its_activations_in_fast(exported):
+    """The bridge behind the pooling: int8 activations would cost accuracy and save nothing."""
+    found = exported("bert")
+    (bridge,) = sentence_products(onnx.load(found.onnx()))
+    nodes = onnx.load(found.onnx("fast")).graph.node
+    blocks = [node for node in nodes if node.op_type == "MatMulNBits"]
+    assert [node.name.startswith(bridge) for node in blocks] == [True]
+    assert sum(node.op_type == "MatMulInteger" for node in nodes) == expected_nodes(onnx.load(found.onnx()))["MatMul"] - 1
+    assert quantized_nodes(onnx.load(found.onnx("fast"))) == expected_nodes(onnx.load(found.onnx()))
+
+
+def test_fast_is_nearer_to_fp32_than_with_an_int8_head(exported, tmp_path, monkeypatch):
+    source = exported("bert").onnx()
+    quantize(source, tmp_path / "now.onnx", "fast")
+    monkeypatch.setattr(room, "sentence_products", lambda model: [])
+    quantize(source, tmp_path / "all.onnx", "fast")
+    ids = np.random.default_rng(0).integers(5, 200, (64, 12))
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    exact, now, before = (
+        onnxruntime.InferenceSession(path).run(["sentence_embedding"], feeds)[0]
+        for path in (source, tmp_path / "now.onnx", tmp_path / "all.onnx")
+    )
+    assert (now * exact).sum(1).mean() > (before * exact).sum(1).mean()
+    assert (tmp_path / "now.onnx").stat().st_size < 1.05 * (tmp_path / "all.onnx").stat().st_size
+
+
+def test_products_per_sentence_are_those_that_were_gemms_of_an_input():
+    weights = [
+        numpy_helper.from_array(np.ones(shape, dtype=np.float32), name)
+        for name, shape in (("w", (3, 2)), ("places", (4, 3)), ("v", (3, 2)))
+    ]
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["y"], name="head"),
+        helper.make_node("Gemm", ["places", "v"], ["p"], name="relative"),
+        helper.make_node("MatMul", ["x", "v"], ["z"], name="node_matmul"),
+    ]
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y", "p", "z")]
+    model = helper.make_model(helper.make_graph(nodes, "g", value[:1], value[1:], weights))
+    assert gemm_to_matmul(model) == 2
+    assert sentence_products(model) == ["head_matmul"]

@@ -1,0 +1,121 @@
+"""Task models as graphs: token ids in, the logits of a classifier, a tagger or a reader of answers out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..progress import track
+from .graph import example_inputs
+from .onnx import check_presets, export_graph
+from .quantize import FILES, quantize
+
+LOGITS = ("logits",)
+SPANS = ("start_logits", "end_logits")
+# An untouched transformers encoder says no more than this: no head, nothing to export.
+HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+
+
+class HeadGraph(nn.Module):
+    """A transformers task model as one function of tensors.
+
+    Args:
+        model: of transformers' classes for sequence classification, token classification or question answering.
+        tokenizer: decides, with the model's config, whether `token_type_ids` are an input.
+
+    Raises:
+        ModelError: the model has no such head.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        super().__init__()
+        self.output_names = head_outputs(model)
+        self.input_names = head_inputs(model, tokenizer)
+        self.model = model
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """int64 [B, L] each -> logits [B, C] or [B, L, C]; of a reader start and end logits, [B, L] each."""
+        extra = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra)
+        return (found.start_logits, found.end_logits) if self.output_names == SPANS else found.logits
+
+
+def head_outputs(model: Any) -> tuple[str, ...]:
+    """What the graph of a task model gives: ("logits",), or ("start_logits", "end_logits").
+
+    Raises:
+        ModelError: the model has no head of the kinds that can be exported.
+    """
+    name = type(model).__name__
+    if not name.endswith(HEADS):
+        raise ModelError("this model has no task head to export", where="export", got=name, expected=f"...{', ...'.join(HEADS)}")
+    return SPANS if name.endswith(HEADS[2]) else LOGITS
+
+
+def head_inputs(model: Any, tokenizer: Any) -> tuple[str, ...]:
+    """The graph's inputs, in order: `token_type_ids` only where the model uses them and the tokenizer gives them."""
+    uses = getattr(model.config, "type_vocab_size", 0) or getattr(model.config, "siamese", False)
+    types = uses and "token_type_ids" in getattr(tokenizer, "model_input_names", ())
+    return ("input_ids", "attention_mask", "token_type_ids") if types else ("input_ids", "attention_mask")
+
+
+def write_head_graph(model: Any, tokenizer: Any, target: Path, opset: int = 20) -> None:
+    """Export a task model to one self-contained fp32 ONNX file.
+
+    Inputs: int64 `input_ids`, `attention_mask` and, where the model has them, `token_type_ids`, each [batch, sequence],
+    both dynamic. Outputs, float32: `logits` [batch, classes] or, of a token classifier, [batch, sequence, classes]; of
+    a reader `start_logits` and `end_logits` [batch, sequence].
+
+    Args:
+        model: a transformers task model; it is not changed.
+        tokenizer: its tokenizer.
+        target: the .onnx file; whole or absent.
+        opset: ONNX operator set, 18 to 23.
+
+    Raises:
+        ModelError: the model has no task head or cannot be exported; the exporter's reason is told.
+    """
+    graph = HeadGraph(plain_copy(model, "eager"), tokenizer).eval()
+    inputs = example_inputs(graph.input_names, graph.model.config.pad_token_id or 0)
+    export_graph(graph, inputs, graph.input_names, graph.output_names, head_positions(model), target, opset)
+
+
+def write_head_presets(model: Any, tokenizer: Any, folder: Path, presets: Sequence[str], opset: int = 20) -> dict[str, Any]:
+    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
+
+    The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
+    """
+    check_presets(presets)
+    for name in FILES.keys() - set(presets):
+        (folder / "onnx" / FILES[name]).unlink(missing_ok=True)
+    source = folder / "onnx" / FILES["fp32"]
+    found: dict[str, Any] = {}
+    ordered = sorted(presets, key=list(FILES).index)
+    for name in track(ordered, total=len(ordered), description="exporting", unit="files"):
+        if name == "fp32":
+            write_head_graph(model, tokenizer, source, opset)
+        else:
+            found[name] = quantize(source, folder / "onnx" / FILES[name], name)
+    return found
+
+
+def head_positions(model: Any) -> int:
+    """The longest sequence that the graph allows: as many tokens as the encoder has positions, 8192 where nothing limits it."""
+    from students.layers import position_limit
+
+    return position_limit(model) or 8192
+
+
+def plain_copy(model: Any, attention: str | None = None) -> Any:
+    """A copy of a transformers model on the CPU, in fp32 and eval mode, with an attention kernel of one's choice."""
+    twin = copy.deepcopy(model).to("cpu").float().eval()
+    if attention is not None and getattr(twin.config, "_attn_implementation", None) not in (None, attention):
+        twin.set_attn_implementation(attention)
+    return twin

@@ -1,0 +1,76 @@
+"""8-bit tables with one scale per row, for graphs in which the table is the model.
+
+onnxruntime's quantizer gives a whole table one scale. Behind the table of a transformer a normalisation evens that out;
+in a mean of rows that SIF weights have made very different in length, short rows would be rounded away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from .rewrite import every_node, sentence_products
+
+
+def tables_alone(model: onnx.ModelProto) -> bool:
+    """Whether all that a graph does with a token is to look it up: every product runs once per sentence."""
+    kinds = {node.op_type for node in every_node(model.graph.node)}
+    products = [node.name for node in model.graph.node if node.op_type == "MatMul"]
+    return "Gather" in kinds and "LSTM" not in kinds and set(products) == set(sentence_products(model))
+
+
+def quantize_rows(model: onnx.ModelProto) -> int:
+    """Turn each look-up in a float table into one in an int8 table, times the scale of its row; in place.
+
+    A row r becomes round(r / s) with s = max |r| / 127, and a row of zeros stays one. Only operators of plain ONNX.
+
+    Args:
+        model: the graph.
+
+    Returns:
+        How many look-ups were turned.
+    """
+    graph = model.graph
+    weights = {w.name: w for w in graph.initializer}
+    made: dict[str, tuple[str, str]] = {}
+    nodes: list[onnx.NodeProto] = []
+    turned = 0
+    for node in graph.node:
+        table = weights.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None or table.data_type != onnx.TensorProto.FLOAT or len(table.dims) != 2 or _axis(node) != 0:
+            nodes.append(node)
+            continue
+        if table.name not in made:
+            made[table.name] = (f"{table.name}_int8", f"{table.name}_scale")
+            values, scales = _rounded(numpy_helper.to_array(table))
+            graph.initializer.append(numpy_helper.from_array(values, made[table.name][0]))
+            graph.initializer.append(numpy_helper.from_array(scales, made[table.name][1]))
+        out, ids = node.output[0], node.input[1]
+        rows, scale = made[table.name]
+        nodes += [
+            helper.make_node("Gather", [rows, ids], [f"{out}_int8"], name=f"{node.name}_rows"),
+            helper.make_node("Cast", [f"{out}_int8"], [f"{out}_cast"], name=f"{node.name}_cast", to=onnx.TensorProto.FLOAT),
+            helper.make_node("Gather", [scale, ids], [f"{out}_scale"], name=f"{node.name}_scales"),
+            helper.make_node("Mul", [f"{out}_cast", f"{out}_scale"], [out], name=f"{node.name}_scaled"),
+        ]
+        turned += 1
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in every_node(graph.node) for name in node.input} | {output.name for output in graph.output}
+    kept = [w for w in graph.initializer if w.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return turned
+
+
+def _rounded(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[V, d] float32 -> int8 [V, d] and the scale of each row, float32 [V, 1]."""
+    scales = np.abs(table).max(1, keepdims=True) / 127
+    scales[scales == 0] = 1
+    return np.rint(table / scales).astype(np.int8), scales.astype(np.float32)
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    """Along which axis a Gather looks up."""
+    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "axis"), 0)
