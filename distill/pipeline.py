@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from students.build import FIT_SENTENCES, Student, build_student, save_student
+from students.build import FIT_SENTENCES, Student, save_student
 from students.cost import count_parameters
 from students.load import load as load_student
 from students.search import SENTENCES, search_layers
+from students.spec import LayersSpec
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
 from teachers.store import StoredRows
@@ -21,10 +22,12 @@ from .data.augment.vocabulary import whole_words
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
+from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, read_json, write_json
 from .given import given_pairs, given_sentences, given_teacher, source_key, split_objects
+from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
 from .progress import note, track
@@ -36,6 +39,7 @@ from .report.model import Report
 from .report.words import public_name
 from .rundir import RunDir, versions
 from .signals import Signals, labelling
+from .tasks.run import TaskRun
 from .train.engine import TrainingData, train_student
 
 if TYPE_CHECKING:
@@ -87,7 +91,21 @@ def run(
     folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
     with lock(target / ".lock", "this run folder", wait=False):
         asked = folder.open(asked, force=force)
+        if asked.task != "embedding":
+            _only_names(given)
+            return TaskRun(asked, folder).go()
         return _Run(asked, folder, given).go(teacher, train, evaluate)
+
+
+def _only_names(given: Mapping[str, bool]) -> None:
+    """Labelled tasks take their inputs by name alone."""
+    objects = [name for name, is_given in given.items() if is_given]
+    if objects:
+        raise UserError(
+            "labelled tasks take models and data by name, not as objects",
+            where=", ".join(objects),
+            hint="save the model or the data set, and name the folder or the file in the recipe",
+        )
 
 
 class _Run:
@@ -117,7 +135,7 @@ class _Run:
         self.teacher = given_teacher(teacher, recipe.teacher) if teacher is not None else load_teacher(recipe.teacher)
         self.teacher_key = self.teacher.fingerprint()
         self._load_start()
-        self._build()
+        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=self.given["teacher"])
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
         data = self._data(train, evaluate)
         student = self._train(data, self._signals(data), self._start_signals(data))
@@ -126,26 +144,13 @@ class _Run:
 
     def _load_start(self) -> None:
         """The model that the student is cut from."""
-        name = self.recipe.student.from_
+        name = getattr(self.recipe.student, "from_", "teacher")
         self.start = self.teacher.model if name == "teacher" else load_encoder(name)
         self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
 
-    def _build(self, layers: tuple[int, ...] | None = None) -> Student:
-        """The untrained student: fails in the first second where teacher, start model and recipe do not fit.
-
-        Args:
-            layers: which layers to keep, where the recipe leaves that to a search.
-        """
-        spec = self.recipe.student
-        return build_student(
-            spec if layers is None else spec.model_copy(update={"layers": layers}),
-            self.start,
-            teacher_dim=self.teacher.dim,
-            teacher_normalizes=self.teacher.normalizes,
-            teacher_prompt=self.teacher.prompt,
-            max_length=self.teacher.max_length or 512,
-            seed=self.recipe.seed,
-        )
+    def _build(self, layers: tuple[int, ...] | None = None, texts: Sequence[str] = (), *, distil: bool = False) -> Student:
+        """The untrained student: fails in the first second where teacher, start model and recipe do not fit."""
+        return make_student(self.recipe, self.teacher, self.start, layers=layers, texts=texts, distil=distil)
 
     def _teacher_facts(self) -> dict[str, Any]:
         config = self.teacher.model[0].auto_model.config
@@ -204,7 +209,8 @@ class _Run:
         """What the start model says, where a stage trains toward it."""
         if all(stage.toward == "teacher" for stage in self.recipe.stages):
             return None
-        start, size = as_teacher(self.start, self.recipe.student.from_), self.recipe.teacher.batch_size
+        name = getattr(self.recipe.student, "from_", "teacher")
+        start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
         found, work = labelling(start, self.start_key, data, name="the start model", batch_size=size)
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found
@@ -254,6 +260,7 @@ class _Run:
                 start=None if start is None else TrainingData(texts, dev, start.train.gather, start.dev_vectors()),
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
+                inner=running_teacher(recipe, self.teacher, self.start, student),
             )
             save_student(student.model, folder.student)
             trained.append(student)
@@ -266,7 +273,7 @@ class _Run:
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
         folder.write_recipe(self.recipe)
-        student = trained[0] if trained else self._build(tuple(facts["layers"]))
+        student = trained[0] if trained else self._build(tuple(facts["layers"]) or None)
         if not trained:
             student.model = load_student(folder.student)
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
@@ -278,23 +285,24 @@ class _Run:
         The choice is kept in `place`, so that a resumed training loads its weights into the same layers.
         """
         spec = self.recipe.student
-        if not isinstance(spec.layers, int) or spec.choose == "spread":
-            return self._build()
+        if not isinstance(spec, LayersSpec) or not isinstance(spec.layers, int) or spec.choose == "spread":
+            return self._build(None, texts, distil=True)
         kept = place / "layers.json"
         if not kept.exists():
             count = min(SENTENCES, len(texts))
             found, value = search_layers(self.start, spec.layers, texts[:count], rows.gather(np.arange(count)), track=_searching)
             write_json(kept, {"layers": found, "agreement": value})
             note(f"student: layers {', '.join(map(str, found))} agree best with the teacher before training ({value:.3f})")
-        return self._build(tuple(read_json(kept)["layers"]))
+        return self._build(tuple(read_json(kept)["layers"]), texts)
 
     def _student_facts(self, student: Student) -> dict[str, Any]:
         return {
-            "layers": student.layers,
-            "source_layers": student.source_layers,
+            "kind": self.recipe.student.kind,
+            "layers": student.layers or None,
+            "source_layers": student.source_layers or None,
             "projection": student.projection,
             "dim": student.dim,
-            "from": self.recipe.student.from_,
+            "from": getattr(self.recipe.student, "from_", "teacher"),
             "file_mb": file_mb(self.folder.student),
             **count_parameters(student.model),
         }

@@ -24,6 +24,8 @@ from .rundir import RunDir, versions
 from .runtime.precision import GATES
 
 PARITY_SENTENCES = 128
+TOLD = ("max_abs", "mean_cosine", "label_agreement", "correlation")
+"""What an error tells of a file that failed its gate."""
 
 
 class Proof:
@@ -52,19 +54,24 @@ class Proof:
         Raises:
             GateError: a file failed its parity gate; the report is written nevertheless.
         """
-        self._export(student)
+        self._export(student, data)
         parity = self._parity(student, data)
         self._quality(student, data)
         self._measure(parity)
         return self._report(parity)
 
-    def _export(self, student: Student) -> None:
-        """Every preset as an ONNX file in student/onnx/."""
+    def _export(self, student: Student, data: PreparedData) -> None:
+        """Every preset as an ONNX file in student/onnx/; dev sentences show `fast` the activations it will meet."""
         spec = self.recipe.export
-        inputs = {"student": self.folder.outputs("training"), "export": spec.model_dump(mode="json"), "versions": versions()}
+        inputs = {
+            "student": self.folder.outputs("training"),
+            "export": spec.model_dump(mode="json"),
+            "versions": versions(),
+            "dev": self.folder.outputs("data").get("data/dev.parquet"),
+        }
 
         def work() -> dict[str, Any]:
-            return {"quantized": write_presets(student.model, self.folder.student, spec.presets, spec.opset)}
+            return {"quantized": write_presets(student.model, self.folder.student, spec.presets, spec.opset, data.dev)}
 
         files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]
         self.folder.stage("onnx", inputs, files, work)
@@ -168,7 +175,7 @@ class Proof:
             raise GateError(
                 f"{', '.join(failed)} failed the parity gate; no speed is reported for it",
                 where=str(self.folder.path),
-                got=f"max_abs {worst['max_abs']}, mean_cosine {worst['mean_cosine']}",
+                got=", ".join(f"{name} {worst[name]}" for name in TOLD if worst.get(name) is not None) or "NaN or infinity",
                 expected=worst["gate"],
                 hint="see parity.json; leave the preset out with export.presets=[fp32] if it is not needed",
             )

@@ -6,31 +6,22 @@ and it runs again as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import TeacherSpec
 
+from .recipe_base import Schema
+from .recipe_losses import INNER, OF_TASK, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
+from .recipe_tree import normalise
+
+__all__ = ["EmbeddingCosine", "EmbeddingMSE", "LossSpec", "PairOrder", "Recipe", "SimilarityMatrix", "normalise"]
+
 Column = str | int
-
-
-class Schema(BaseModel):
-    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards, true and false are no numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_number(cls, values: Any) -> Any:
-        for name, value in values.items() if isinstance(values, dict) else ():
-            field = cls.model_fields.get(name)
-            found = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, bool)]
-            if field is not None and found and "bool" not in str(field.annotation):
-                raise ValueError(f"{name}: {str(found[0]).lower()} is no value for this")
-        return values
+Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
+LayerMap = Literal["uniform", "top", "bottom", "skip", "last"]
 
 
 class SourceSpec(Schema):
@@ -40,8 +31,10 @@ class SourceSpec(Schema):
         source: a file (.txt .csv .tsv .jsonl .parquet, .gz too), a hub dataset id, or `python-docs`
             (English prose of the docstrings that are installed on this machine).
         columns: names or 0-based numbers of the columns to read as sentences; None takes every line of a .txt,
-            and the only text column of other formats.
-        format: file format, where the ending does not tell.
+            and the only text column of other formats. Of labelled text: text and label, or text, second text and
+            label; None finds the usual names.
+        format: file format, where the ending does not tell. `conll` (a word and its tag a line) and `squad` (JSON) are
+            for the tasks tokens and spans.
         header: whether a .csv or .tsv starts with column names; None: yes if the columns are given by name.
         quoting: whether double quotes mean anything in .csv/.tsv; None: yes for csv, no for tsv.
         split: which split of a hub dataset.
@@ -53,7 +46,7 @@ class SourceSpec(Schema):
 
     source: str = Field(min_length=1)
     columns: tuple[Column, ...] | None = None
-    format: Literal["txt", "csv", "tsv", "jsonl", "parquet"] | None = None
+    format: Literal["txt", "csv", "tsv", "jsonl", "parquet", "conll", "squad"] | None = None
     header: bool | None = None
     quoting: bool | None = None
     split: str = "train"
@@ -73,19 +66,19 @@ class EvaluationSpec(SourceSpec):
     """A labelled evaluation set.
 
     Attributes:
-        kind: `sts`: two sentences and a similarity score.
-        columns: sentence 1, sentence 2, score; None finds the usual names (sentence1, sentence2, score).
+        kind: `sts`: two sentences and a similarity score; otherwise the recipe's task, which is the default there.
+        columns: sentence 1, sentence 2, score; None finds the usual names (sentence1, sentence2, score). For other
+            kinds as in training data.
     """
 
-    kind: Literal["sts"] = "sts"
+    kind: Literal["sts", "classification", "multilabel", "regression", "tokens", "spans"] = "sts"
     split: str = "test"
 
-    @field_validator("columns")
-    @classmethod
-    def _three(cls, value: tuple[Column, ...] | None) -> tuple[Column, ...] | None:
-        if value is not None and len(value) != 3:
+    @model_validator(mode="after")
+    def _three(self) -> EvaluationSpec:
+        if self.kind == "sts" and self.columns is not None and len(self.columns) != 3:
             raise ValueError("an sts set needs three columns: sentence 1, sentence 2, score")
-        return value
+        return self
 
 
 class VocabularyMixSpec(Schema):
@@ -120,17 +113,29 @@ class DataSpec(Schema):
         on_bad_row: stop at a malformed row, or skip and count it.
         augment: make more training sentences out of those that are there.
         min_chars, max_chars: sentences outside these lengths are dropped and counted.
+        unlabelled: further text for a labelled task: the teacher's predictions are all its labels.
+        labels: the names of the labels, in the order of the student's outputs; None takes those that occur.
+        label_separator: between the labels of a multi-label row that is written as text.
+        stride: tokens shared by neighbouring windows of a long context (task spans).
+        joined_words: whether the words of the task tokens are written without spaces between them.
+        answer_unit: what the F1 of answers counts: words, or characters as Korean benchmarks do.
     """
 
     train: tuple[SourceSpec, ...] = Field(min_length=1)
     dev: ShareSpec | SourceSpec = ShareSpec()
     dev_limit: int = Field(default=1000, ge=2, le=5000)
-    evaluate: dict[str, EvaluationSpec] = {}
+    evaluate: dict[str, EvaluationSpec] = Field(default={})
     select: EvaluationSpec | None = None
     on_bad_row: Literal["error", "skip"] = "error"
     min_chars: int = Field(default=3, ge=1)
     max_chars: int = Field(default=2000, ge=10)
     augment: VocabularyMixSpec | None = None
+    unlabelled: tuple[SourceSpec, ...] = ()
+    labels: tuple[str, ...] | None = Field(default=None, min_length=1)
+    label_separator: str = Field(default="|", min_length=1)
+    stride: int = Field(default=64, ge=0)
+    joined_words: bool = False
+    answer_unit: Literal["word", "character"] = "word"
 
     @field_validator("evaluate")
     @classmethod
@@ -141,40 +146,6 @@ class DataSpec(Schema):
             if name == "agreement":
                 raise ValueError("'agreement' is the name of the agreement with the teacher: name this evaluation set otherwise")
         return value
-
-
-class WeightedLoss(Schema):
-    """Base of every loss entry: its share in the total."""
-
-    weight: float = Field(default=1.0, gt=0)
-
-
-class EmbeddingCosine(WeightedLoss):
-    """1 - cos(student, teacher), mean over sentences."""
-
-    name: Literal["embedding_cosine"]
-
-
-class EmbeddingMSE(WeightedLoss):
-    """Squared distance of the two vectors, summed over dimensions, mean over sentences."""
-
-    name: Literal["embedding_mse"]
-
-
-class SimilarityMatrix(WeightedLoss):
-    """Squared difference of the two in-batch cosine matrices, mean over distinct pairs."""
-
-    name: Literal["similarity_matrix"]
-
-
-class PairOrder(WeightedLoss):
-    """Hinge where the student orders two pairs of the batch otherwise than the teacher."""
-
-    name: Literal["pair_order"]
-    margin: float = Field(default=0.015, ge=0)
-
-
-LossSpec = Annotated[EmbeddingCosine | EmbeddingMSE | SimilarityMatrix | PairOrder, Field(discriminator="name")]
 
 
 class StageSpec(Schema):
@@ -188,22 +159,24 @@ class StageSpec(Schema):
         batch_size: sentences per step and process.
         warmup: share of the steps in which the rate rises.
         schedule: how the rate falls afterwards.
-        layer_map: reserved for inner-layer losses.
-        data: reserved; `train` is the only choice.
+        layer_map: which teacher layer each student layer learns from, for losses between inner states: `uniform` (the
+            last layer of each of the teacher's equal blocks), `top`, `bottom`, `skip` (PKD's: every k-th, the last left
+            out), `last` (the last layers alone), or pairs of 0-based numbers [teacher, student]. None is `uniform`.
+        data: the rows trained on: `train` (with `data.unlabelled`, if there is any) or `labelled` alone.
         toward: whose embeddings the stage trains toward. `start` is the uncut model that the student was cut from: a
             student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
     """
 
     name: str = "main"
     losses: tuple[LossSpec, ...] = Field(min_length=1)
-    layer_map: None = None
+    layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
     epochs: float = Field(default=2, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-4, gt=0, lt=1)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    data: Literal["train"] = "train"
+    data: Literal["train", "labelled"] = "train"
     toward: Literal["teacher", "start"] = "teacher"
 
 
@@ -211,9 +184,11 @@ class TrainSpec(Schema):
     """How every stage is trained.
 
     Attributes:
-        engine: `trainer` is transformers.Trainer.
+        engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's GeneralDistiller on the losses that both
+            define, without resume or mixed precision.
         precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
-        select_by: dev metric that chooses the checkpoint to keep.
+        select_by: dev metric that chooses the checkpoint to keep. `task_metric` (accuracy, F1, ...) is the default of
+            labelled tasks; `loss` is the dev loss, for stages whose outputs say nothing yet.
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.
@@ -222,9 +197,9 @@ class TrainSpec(Schema):
         report_to: trackers that transformers knows (tensorboard, wandb, ...).
     """
 
-    engine: Literal["trainer"] = "trainer"
+    engine: Literal["trainer", "textbrewer"] = "trainer"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    select_by: Literal["agreement_spearman", "agreement_cosine", "sts_spearman"] = "agreement_spearman"
+    select_by: Literal["agreement_spearman", "agreement_cosine", "sts_spearman", "task_metric", "loss"] = "agreement_spearman"
     evaluate_every: float = Field(default=0.25, gt=0)
     patience: int | None = Field(default=4, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -276,7 +251,7 @@ class Recipe(Schema):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
     seed: int = Field(default=42, ge=0, lt=2**31)
-    task: Literal["embedding"] = "embedding"
+    task: Task = "embedding"
     teacher: TeacherSpec
     data: DataSpec
     student: StudentSpec
@@ -292,13 +267,50 @@ class Recipe(Schema):
         if len(set(names)) != len(names):
             raise ValueError(f"every stage needs a name of its own, got {names}")
         goals = [stage.toward for stage in self.stages]
-        if "start" in goals and self.student.from_ == "teacher":
+        if "start" in goals and getattr(self.student, "from_", "teacher") == "teacher":
             raise ValueError("a stage toward 'start' needs student.from to be another model than the teacher")
         if goals != sorted(goals) or "teacher" not in goals:
             raise ValueError(f"stages toward 'start' come first and one toward 'teacher' last, got {goals}")
         if self.train.select_by == "sts_spearman" and self.data.select is None:
             raise ValueError("train.select_by 'sts_spearman' needs data.select, a labelled set")
+        self._of_task()
         return self
+
+    def _of_task(self) -> None:
+        """What a task allows: its losses, kinds of students, of evaluation sets and of dev metrics."""
+        allowed = OF_TASK[self.task] | INNER
+        for stage in self.stages:
+            wrong = [loss.name for loss in stage.losses if loss.name not in allowed]
+            if wrong:
+                fitting = ", ".join(sorted(OF_TASK[self.task]))
+                raise ValueError(
+                    f"the loss {wrong[0]} is none of the task {self.task}, which has {fitting} and those of inner states"
+                )
+            repeated = len({loss.name for loss in stage.losses}) < len(stage.losses)
+            if repeated:
+                raise ValueError(f"stage '{stage.name}' names a loss twice")
+        embedding = self.task == "embedding"
+        kinds = {"layers", "tiny", "static"} if embedding else {"layers", "tiny"}
+        if self.task in ("classification", "multilabel", "regression"):
+            kinds |= {"bilstm"}
+        if self.student.kind not in kinds:
+            raise ValueError(
+                f"a student of kind {self.student.kind} does not fit the task {self.task}: {', '.join(sorted(kinds))}"
+            )
+        metrics = {"task_metric", "loss"} if not embedding else {"agreement_spearman", "agreement_cosine", "sts_spearman"}
+        if self.train.select_by not in metrics:
+            raise ValueError(
+                f"train.select_by {self.train.select_by} does not fit the task {self.task}: {', '.join(sorted(metrics))}"
+            )
+        for name, labelled in self.data.evaluate.items():
+            if labelled.kind != ("sts" if embedding else self.task):
+                raise ValueError(
+                    f"the evaluation set '{name}' is of kind {labelled.kind}, which does not fit the task {self.task}"
+                )
+        if embedding and self.teacher.finetune is not None:
+            raise ValueError("teacher.finetune trains task heads; an embedding teacher has none")
+        if self.train.engine == "textbrewer" and embedding:
+            raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, every default written out."""
@@ -307,37 +319,3 @@ class Recipe(Schema):
     def with_values(self, **values: Any) -> Recipe:
         """A copy with top-level parts replaced, validated again."""
         return Recipe.model_validate({**self.to_dict(), **values})
-
-
-def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Accept the short spellings: `data.train: file.txt`, one source instead of a list, a bare loss name."""
-    tree = dict(raw)
-    data = tree.get("data")
-    if isinstance(data, Mapping):
-        data = dict(data)
-        if "train" in data:
-            train = data["train"]
-            sources = train if isinstance(train, (list, tuple)) else [train]
-            data["train"] = [_source(item) for item in sources]
-        for key in ("dev", "select"):
-            if key in data:
-                data[key] = _source(data[key])
-        if isinstance(data.get("evaluate"), Mapping):
-            data["evaluate"] = {name: _source(item) for name, item in data["evaluate"].items()}
-        tree["data"] = data
-    if isinstance(tree.get("teacher"), str):
-        tree["teacher"] = {"model": tree["teacher"]}
-    if isinstance(tree.get("stages"), (list, tuple)):
-        tree["stages"] = [_stage(stage) for stage in tree["stages"]]
-    return tree
-
-
-def _source(item: Any) -> Any:
-    return {"source": item} if isinstance(item, str) else item
-
-
-def _stage(stage: Any) -> Any:
-    if isinstance(stage, Mapping) and isinstance(stage.get("losses"), (list, tuple)):
-        losses = [{"name": loss} if isinstance(loss, str) else loss for loss in stage["losses"]]
-        return {**stage, "losses": losses}
-    return stage

@@ -56,8 +56,9 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
 
 def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
     named = {} if "teacher" in given else {"teacher.model": recipe.teacher.model}
-    if recipe.student.from_ != "teacher":
-        named["student.from"] = recipe.student.from_
+    start = getattr(recipe.student, "from_", "teacher")
+    if start != "teacher":
+        named["student.from"] = start
     for path, model in named.items():
         try:
             found = locate_model(model)
@@ -69,13 +70,17 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
 
 
 def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
+    from .data.labelled_check import check_labelled
     from .data.sources import check_source, source_kind
 
     for path, spec in data_sources(recipe):
         if any(path.startswith(f"data.{part}.") for part in given):
             continue
         try:
-            problems = check_source(spec)
+            if recipe.task == "embedding":
+                problems = check_source(spec)
+            else:
+                problems = check_labelled(spec, recipe.task, labelled=not path.startswith("data.unlabelled"))
             hub = not problems and source_kind(spec) == "hub"
         except DistillError as error:
             problems, hub = [error], False
@@ -96,6 +101,8 @@ def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
         yield f"data.evaluate.{name}", labelled
     if data.select is not None:
         yield "data.select", data.select
+    for number, spec in enumerate(data.unlabelled):
+        yield f"data.unlabelled.{number}", spec
 
 
 def _trackers(recipe: Recipe) -> Iterator[DistillError]:

@@ -16,6 +16,9 @@ from .recipe_overrides import EVERY_STAGE
 
 Path = tuple[str | int, ...]
 
+TAGS = ("name", "kind")
+"""Keys that tell the branches of a union apart."""
+
 _EXPECTED = {
     "int": "a whole number",
     "float": "a number",
@@ -79,7 +82,12 @@ def _finding(error: Any, tree: Any) -> _Finding:
     here: Any = tree
     path: list[str | int] = []
     branch: tuple[Path, str] | None = None
+    tagged: Path | None = None
     for position, part in enumerate(error["loc"]):
+        is_tag = isinstance(here, Mapping) and tagged != tuple(path) and any(here.get(word) == part for word in TAGS)
+        if is_tag and ((path and path[-1] == "student") or part not in here):
+            tagged = tuple(path)  # a tag says which branch, and may be called like a key: students of kind layers have layers
+            continue
         last_missing = error["type"] == "missing" and position == len(error["loc"]) - 1
         if isinstance(here, Mapping) and (part in here or last_missing):
             here = here.get(part)
@@ -122,8 +130,9 @@ def _problem(path: Path, group: Sequence[_Finding], tree: Mapping[str, Any]) -> 
         return UserError("the key 'name' is missing", where=where, expected="one of: " + ", ".join(_tags(path, tree)))
     if kind == "union_tag_invalid":
         tag, tags = str(context.get("tag")), _tags(path, tree)
+        word = str(context.get("discriminator", "name")).strip("'")
         return UserError(
-            f"unknown name '{tag}'", where=f"{where}.name", hint=nearest(tag, tags), expected="one of: " + ", ".join(tags)
+            f"unknown {word} '{tag}'", where=f"{where}.{word}", hint=nearest(tag, tags), expected="one of: " + ", ".join(tags)
         )
     if kind == "literal_error":
         choices = _choices(path, tree)
@@ -174,8 +183,9 @@ def _types_at(path: Path, tree: Any) -> list[Any]:
     for part in path:
         found = [inner for kind in found for inner in _step(kind, part)]
         here = _value_at((part,), here)
-        if isinstance(here, Mapping) and "name" in here:
-            found = [kind for kind in found if here["name"] in _names(kind)] or found
+        if isinstance(here, Mapping):
+            tags = {here[word] for word in TAGS if isinstance(here.get(word), str)}
+            found = [kind for kind in found if tags & set(_names(kind))] or found
     return found
 
 
@@ -211,8 +221,13 @@ def _models_at(path: Path, tree: Any) -> list[type[BaseModel]]:
 
 
 def _names(kind: Any) -> Sequence[Any]:
-    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-    return typing.get_args(_fields(kind).get("name")) if is_model else ()
+    """The tags that a branch of a discriminated union answers to."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return ()
+    fields = _fields(kind)
+    return [
+        tag for word in TAGS for tag in typing.get_args(fields.get(word)) if typing.get_origin(fields[word]) is typing.Literal
+    ]
 
 
 def _tags(path: Path, tree: Any) -> list[str]:

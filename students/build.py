@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from distill.errors import ModelError
 from .init import fit_bridge
 from .layers import choose_layers, cut_layers, layer_stack, position_limit
 from .save import save_student
-from .spec import LayersSpec
+from .spec import LayersSpec, TinySpec
+from .tiny import build_tiny
+from .vocabulary import Trimmed
+from .vocabulary_model import trim_model
 
 __all__ = ["Student", "build_student", "save_student"]
 
@@ -38,6 +42,7 @@ class Student:
         layers: 0-based indices of the start model's layers that were kept.
         source_layers: layers of the start model.
         projection: `none` where the widths agree, else `keep` (the bridge is a module of `model`) or `drop`.
+        ids: the start model's id of each of the student's token ids, int64, where its vocabulary was trimmed, else None.
     """
 
     model: SentenceTransformer
@@ -45,6 +50,7 @@ class Student:
     layers: list[int]
     source_layers: int
     projection: Literal["none", "keep", "drop"]
+    ids: torch.Tensor | None = None
 
     @property
     def dim(self) -> int:
@@ -93,7 +99,7 @@ class Student:
 
 
 def build_student(
-    spec: LayersSpec,
+    spec: LayersSpec | TinySpec,
     source: SentenceTransformer,
     *,
     teacher_dim: int,
@@ -101,8 +107,9 @@ def build_student(
     teacher_prompt: str,
     max_length: int,
     seed: int,
+    trimmed: Trimmed | None = None,
 ) -> Student:
-    """A student made of some layers of `source`, which is left as it is.
+    """A student made of some layers of `source`, or a small transformer of its family; `source` is left as it is.
 
     The student ends with Normalize exactly where the teacher does: trained toward unit vectors, vectors of free length
     would have to learn their length as well. Its prompts are the teacher's prompt, applied by default, since that is
@@ -116,7 +123,8 @@ def build_student(
         teacher_prompt: text the teacher puts before every sentence; "" for none.
         max_length: the teacher's longest input in tokens, used unless the recipe gives one; capped by the positions of
             `source`.
-        seed: of the bridge's weights.
+        seed: of the bridge's weights, and of everything else that is made at random.
+        trimmed: the pieces of `source`'s vocabulary that the student keeps; None for all.
 
     Raises:
         ModelError: too few layers, a family that cannot be cut, or `spec.max_length` beyond the positions of `source`.
@@ -128,10 +136,17 @@ def build_student(
             where="student.from",
             got=type(source[0]).__name__,
         )
-    available = len(layer_stack(inner)[2])
-    kept = choose_layers(available, spec.layers)
+    if isinstance(spec, TinySpec):
+        kept, available = [], 0
+        model = tiny_encoder(spec, source, seed)
+    else:
+        available = len(layer_stack(inner)[2])
+        kept = choose_layers(available, spec.layers)
+        model = cut_layers(source, kept)
+    if trimmed is not None:
+        model, _ = trim_model(model, model.tokenizer, trimmed)
     length = _length(spec.max_length, max_length, position_limit(inner))
-    model = cut_layers(source, kept).float().requires_grad_(True)
+    model = model.float().requires_grad_(True)
     model.truncate_dim = None
     while isinstance(model[-1], Normalize):
         del model[-1]
@@ -153,7 +168,34 @@ def build_student(
     model.prompts = {"query": teacher_prompt, "document": teacher_prompt}
     model.default_prompt_name = "query" if teacher_prompt else None
     model.max_seq_length = length
-    return Student(model.eval(), bridge, kept, available, projection)
+    ids = None if trimmed is None else torch.from_numpy(np.asarray(trimmed.kept_ids, dtype=np.int64))
+    return Student(model.eval(), bridge, kept, available, projection, ids)
+
+
+def tiny_encoder(spec: TinySpec, source: SentenceTransformer, seed: int) -> SentenceTransformer:
+    """A small transformer of `source`'s family under its kind of pooling.
+
+    Args:
+        spec: how large, and whether its word table starts at that of `source`.
+        source: left as it is.
+        seed: of the weights.
+    """
+    inner = source.transformers_model
+    encoder = build_tiny(
+        inner,
+        preset=spec.size,
+        layers=spec.layers,
+        hidden=spec.hidden,
+        heads=spec.heads,
+        intermediate=spec.intermediate,
+        init_from=inner if spec.init == "embeddings" else None,
+        seed=seed,
+    )
+    first = copy.deepcopy(source[0])
+    first.model = encoder
+    modes = next((module.pooling_mode for module in source if isinstance(module, Pooling)), "mean")
+    pooling = Pooling(encoder.config.hidden_size, modes)
+    return SentenceTransformer(modules=[first, pooling], device=str(source.device))
 
 
 def _append(model: SentenceTransformer, module: nn.Module) -> None:

@@ -105,20 +105,33 @@ def cut_layers(encoder: SentenceTransformer, indices: Sequence[int]) -> Sentence
     original = encoder.transformers_model
     if original is None:
         raise ModelError("a student of layers starts from a transformer, and this model has none", where="student.from")
-    if original.config.model_type == "modernbert" and indices[0] != 0:
+    check_cut(original, indices)
+    cut = copy.deepcopy(encoder)
+    keep_layers(cut.transformers_model, indices)
+    return cut
+
+
+def check_cut(encoder: nn.Module, indices: Sequence[int]) -> None:
+    """Refuse a cut that the family of a transformers encoder does not allow.
+
+    Raises:
+        ModelError: see `layer_stack`, or ModernBERT without its first layer, the only one built to follow the embeddings.
+    """
+    if encoder.config.model_type == "modernbert" and indices[0] != 0:
         raise ModelError(
             "ModernBERT's first layer must be kept: it alone has no normalisation of its own before attention",
             where="student.layers",
             got=list(indices),
             expected="indices that start with 0",
         )
-    layer_stack(original)
-    cut = copy.deepcopy(encoder)
-    inner = cut.transformers_model
-    owner, name, layers = layer_stack(inner)
+    layer_stack(encoder)
+
+
+def keep_layers(encoder: nn.Module, indices: Sequence[int]) -> None:
+    """Take all other layers out of a transformers encoder, in place, config included."""
+    owner, name, layers = layer_stack(encoder)
     setattr(owner, name, nn.ModuleList(layers[index] for index in indices))
-    _shorten_config(inner.config, indices)
-    return cut
+    _shorten_config(encoder.config, indices)
 
 
 def position_limit(encoder: nn.Module) -> int | None:

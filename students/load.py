@@ -9,6 +9,8 @@ from sentence_transformers import SentenceTransformer
 
 from distill.errors import ModelError
 
+from .table import with_token_table
+
 
 def load(path: str | Path) -> SentenceTransformer:
     """The student in `path`, in fp32 and eval mode, from safetensors and local files alone.
@@ -32,4 +34,4 @@ def load(path: str | Path) -> SentenceTransformer:
         )
     except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
         raise ModelError("this student cannot be loaded", where=str(path), got=f"{type(error).__name__}: {error}") from error
-    return model.eval()
+    return with_token_table(model, folder).eval()

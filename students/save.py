@@ -11,6 +11,8 @@ from tokenizers import Tokenizer
 from distill.errors import ModelError
 from distill.files import atomic_folder, read_json, write_json
 
+from .table import TokenTable, with_token_table
+
 _POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -46,7 +48,8 @@ def save_student(model: SentenceTransformer, folder: Path) -> None:
     """Save `model` in `folder`, replacing what is there as a whole.
 
     Weights are safetensors. File names and settings are those that sentence-transformers 5 and 6 both read. No padding
-    or truncation is baked into the tokenizer, one longest input is written everywhere, and no path of this machine.
+    or truncation is baked into the tokenizer, one longest input is written everywhere, and no path of this machine. A
+    token table alone keeps truncation there: sentence-transformers reads its longest input from nowhere else.
 
     Args:
         model: the model; left as it is.
@@ -56,10 +59,11 @@ def save_student(model: SentenceTransformer, folder: Path) -> None:
         RunError: the disk is full, read-only or forbidden.
         ModelError: the model has no fast tokenizer.
     """
+    model = with_token_table(model)
     with atomic_folder(Path(folder)) as work:
         model.save_pretrained(str(work), create_model_card=False, safe_serialization=True)
         _rewrite_modules(work, model.max_seq_length)
-        _rewrite_tokenizer(work, model.max_seq_length)
+        rewrite_tokenizer(work, model.max_seq_length, plain=isinstance(model[0], TokenTable))
         if (work / "config.json").exists():
             config = read_json(work / "config.json")
             config.pop("_name_or_path", None)
@@ -71,6 +75,8 @@ def _rewrite_modules(folder: Path, max_length: int | None) -> None:
     modules = read_json(folder / "modules.json")
     for row in modules:
         package, _, kind = row["type"].rpartition(".")
+        if kind == TokenTable.__name__:
+            row["type"] = "sentence_transformers.models.StaticEmbedding"
         if package.startswith("sentence_transformers.") and kind in ("Transformer", "Pooling", "Dense", "Normalize"):
             row["type"] = f"sentence_transformers.models.{kind}"
             path = folder / row["path"] / ("sentence_bert_config.json" if kind == "Transformer" else "config.json")
@@ -94,16 +100,25 @@ def _older(kind: str, config: dict[str, Any], max_length: int | None) -> dict[st
     return config
 
 
-def _rewrite_tokenizer(folder: Path, max_length: int | None) -> None:
-    """Take padding, truncation, paths and versions out of the tokenizer's files."""
+def rewrite_tokenizer(folder: Path, max_length: int | None, *, plain: bool = False) -> None:
+    """Take padding, truncation, paths and versions out of the tokenizer's files.
+
+    Args:
+        folder: holds them.
+        max_length: the longest input.
+        plain: the tokenizer adds no special tokens, and cuts by itself what is longer.
+    """
     path = folder / "tokenizer.json"
     if not path.exists():
         raise ModelError("this model has no fast tokenizer", expected="one that saves tokenizer.json")
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    tokenizer.save(str(path))
     config = read_json(folder / "tokenizer_config.json")
+    if plain and max_length is not None:
+        tokenizer.post_processor = None
+        tokenizer.enable_truncation(max_length, direction=config.get("truncation_side", "right"))
+    tokenizer.save(str(path))
     kept = {key: value for key, value in config.items() if key in _TOKENIZER_KEPT or _special(key)}
     kind = config.get("tokenizer_class", "PreTrainedTokenizerFast")
     kept["tokenizer_class"] = "PreTrainedTokenizerFast" if kind == "TokenizersBackend" else kind

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
+
+
+class VocabularySpec(BaseModel):
+    """Which pieces of the start model's vocabulary a student keeps.
+
+    Attributes:
+        size: at most so many, the most frequent ones of the training text; None keeps every piece that occurs in it.
+        languages: keep pieces written in these languages' scripts (en, ko, ...), whether they occur or not.
+        min_count: a piece must occur so often in the training text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: StrictInt | None = Field(default=None, ge=100)
+    languages: tuple[str, ...] | None = None
+    min_count: StrictInt = Field(default=1, ge=1)
 
 
 class LayersSpec(BaseModel):
@@ -15,12 +31,13 @@ class LayersSpec(BaseModel):
         from_: the model to cut from: `teacher`, or any model as in `teacher.model`. Written `from` in a recipe.
         layers: how many layers to keep, or their 0-based indices.
         choose: which layers a number means. `agreement` tries choices on training sentences and keeps the one whose
-            untrained cut agrees best with the teacher; `spread` takes them evenly from the first to the last.
+            untrained cut agrees best with the teacher; `spread` takes them evenly from the first to the last. Tasks
+            other than embedding always spread.
         projection: what becomes of the linear bridge that maps the student up to the teacher's width. `keep`
             leaves it in the student, whose vectors then live in the teacher's space; `drop` uses it for
             training alone. Has no effect where the widths agree.
         max_length: longest input in tokens; None takes the teacher's, capped by the start model's positions.
-        vocabulary: reserved for vocabulary trimming.
+        vocabulary: trim the vocabulary; None keeps it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -31,7 +48,7 @@ class LayersSpec(BaseModel):
     choose: Literal["agreement", "spread"] = "agreement"
     projection: Literal["keep", "drop"] = "drop"
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
-    vocabulary: None = None
+    vocabulary: VocabularySpec | None = None
 
     @field_validator("layers")
     @classmethod
@@ -47,4 +64,70 @@ class LayersSpec(BaseModel):
         return value
 
 
-StudentSpec = LayersSpec
+class TinySpec(BaseModel):
+    """A small transformer of the teacher's family, made anew.
+
+    Attributes:
+        kind: always `tiny`.
+        size: `4x312`, `6x384` or `6x768` of the TinyBERT paper and its kin; None takes the four numbers below.
+        layers, hidden, heads, intermediate: where `size` is not given; intermediate defaults to 4 x hidden.
+        init: `embeddings` starts the word table at the teacher's, brought to the student's width by PCA; `random`.
+        projection, max_length, vocabulary: as in a student of layers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tiny"]
+    size: Literal["4x312", "6x384", "6x768"] | None = None
+    layers: StrictInt | None = Field(default=None, ge=1)
+    hidden: StrictInt | None = Field(default=None, ge=8)
+    heads: StrictInt | None = Field(default=None, ge=1)
+    intermediate: StrictInt | None = Field(default=None, ge=8)
+    init: Literal["embeddings", "random"] = "embeddings"
+    projection: Literal["keep", "drop"] = "drop"
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
+    vocabulary: VocabularySpec | None = None
+
+
+class BiLSTMSpec(BaseModel):
+    """A bidirectional LSTM over word pieces (Tang et al. 2019). Pairs go through one encoder, side by side.
+
+    Attributes:
+        kind: always `bilstm`.
+        dim: width of the word table.
+        hidden: units of each direction.
+        init: `embeddings` starts the word table at the teacher's, brought to `dim` by PCA; `random`.
+        max_length, vocabulary: as in a student of layers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["bilstm"]
+    dim: StrictInt = Field(default=300, ge=8)
+    hidden: StrictInt = Field(default=150, ge=4)
+    init: Literal["embeddings", "random"] = "embeddings"
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
+    vocabulary: VocabularySpec | None = None
+
+
+class StaticSpec(BaseModel):
+    """A table of token vectors distilled from the teacher: PCA and SIF weights with no data, then training.
+
+    Attributes:
+        kind: always `static`.
+        dim: width of the table.
+        sif: the a in the weight a / (a + p) of a piece of frequency p.
+        projection, max_length: as in a student of layers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["static"]
+    dim: StrictInt = Field(default=256, ge=8)
+    sif: float = Field(default=1e-4, gt=0)
+    projection: Literal["keep", "drop"] = "drop"
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
+
+
+StudentSpec = Annotated[LayersSpec | TinySpec | BiLSTMSpec | StaticSpec, Field(discriminator="kind")]

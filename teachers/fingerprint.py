@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import nn
 
 
 def model_fingerprint(model: SentenceTransformer) -> dict[str, Any]:
@@ -16,15 +17,15 @@ def model_fingerprint(model: SentenceTransformer) -> dict[str, Any]:
         {"type": type(module).__name__, **{key: str(value) for key, value in _module_config(module).items()}} for module in model
     ]
     return {
-        "weights": _weights_sha256(model),
+        "weights": weights_sha256(model),
         "tokenizer": tokenizer_sha256(model),
         "config": _config_sha256(model),
         "modules": modules,
     }
 
 
-def tokenizer_sha256(model: SentenceTransformer) -> str:
-    """sha256 of the tokenizer's definition, without the padding and truncation that happen to be set."""
+def tokenizer_sha256(model: Any) -> str:
+    """sha256 of the definition of `model.tokenizer`, without the padding and truncation that happen to be set."""
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
     if not hasattr(tokenizer, "to_str"):
         return hashlib.sha256(repr(tokenizer).encode("utf-8")).hexdigest()
@@ -38,7 +39,7 @@ def _module_config(module: Any) -> dict[str, Any]:
     return module.get_config_dict() if hasattr(module, "get_config_dict") else {}
 
 
-def _weights_sha256(model: SentenceTransformer) -> str:
+def weights_sha256(model: nn.Module) -> str:
     """sha256 over the name, shape and bytes of every weight."""
     digest = hashlib.sha256()
     for key, weight in sorted(model.state_dict().items()):

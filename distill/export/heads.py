@@ -14,6 +14,7 @@ from ..progress import track
 from .graph import example_inputs
 from .onnx import check_presets, export_graph
 from .quantize import FILES, quantize
+from .smooth import Feeds
 
 LOGITS = ("logits",)
 SPANS = ("start_logits", "end_logits")
@@ -87,8 +88,12 @@ def write_head_graph(model: Any, tokenizer: Any, target: Path, opset: int = 20) 
     export_graph(graph, inputs, graph.input_names, graph.output_names, head_positions(model), target, opset)
 
 
-def write_head_presets(model: Any, tokenizer: Any, folder: Path, presets: Sequence[str], opset: int = 20) -> dict[str, Any]:
+def write_head_presets(
+    model: Any, tokenizer: Any, folder: Path, presets: Sequence[str], opset: int = 20, feeds: Feeds = ()
+) -> dict[str, Any]:
     """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
+
+    `feeds` are real input, by which `fast` evens out activations before they become int8.
 
     The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
     """
@@ -102,7 +107,7 @@ def write_head_presets(model: Any, tokenizer: Any, folder: Path, presets: Sequen
         if name == "fp32":
             write_head_graph(model, tokenizer, source, opset)
         else:
-            found[name] = quantize(source, folder / "onnx" / FILES[name], name)
+            found[name] = quantize(source, folder / "onnx" / FILES[name], name, feeds if name == "fast" else ())
     return found
 
 

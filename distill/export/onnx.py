@@ -20,6 +20,7 @@ from ..progress import track
 from .graph import check_exportable, example_inputs, is_table, sentence_graph
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
+from .smooth import text_feeds
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -132,14 +133,18 @@ def export_onnx(
     check_exportable(encoder)
     with atomic_folder(target) as work:
         save_student(encoder, work)
-        write_presets(encoder, work, presets, opset)
+        write_presets(encoder, work, presets, opset, probe_sentences())
         parity = check_parity(encoder, work, presets, probe_sentences())
         write_json(work / "parity.json", parity)
     return parity
 
 
-def write_presets(encoder: SentenceTransformer, folder: Path, presets: Sequence[str], opset: int) -> dict[str, dict[str, int]]:
-    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
+def write_presets(
+    encoder: SentenceTransformer, folder: Path, presets: Sequence[str], opset: int, texts: Sequence[str] = ()
+) -> dict[str, dict[str, int]]:
+    """Write `onnx/<file>` of each preset below `folder`, which holds the saved encoder; returns preset -> quantized node counts.
+
+    `texts` are real input, by which `fast` evens out activations before they become int8.
 
     The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
     """
@@ -153,7 +158,8 @@ def write_presets(encoder: SentenceTransformer, folder: Path, presets: Sequence[
         if name == "fp32":
             write_graph(encoder, source, opset)
         else:
-            found[name] = quantize(source, folder / "onnx" / FILES[name], name)
+            feeds = text_feeds(folder, texts) if texts and name == "fast" else ()
+            found[name] = quantize(source, folder / "onnx" / FILES[name], name, feeds)
     return found
 
 

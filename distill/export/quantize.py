@@ -26,6 +26,7 @@ from ..files import atomic_write
 from ..runtime.precision import FILES
 from .rewrite import every_node, merge_equal_weights, sentence_products, split_lstm_weights
 from .rows import quantize_rows, tables_alone
+from .smooth import Feeds, smooth
 
 __all__ = ["FILES", "expected_nodes", "quantize", "quantized_nodes", "strip"]
 
@@ -93,13 +94,14 @@ def quantized_nodes(model: onnx.ModelProto) -> Counter[str]:
     return found
 
 
-def quantize(source: Path, target: Path, preset: str) -> dict[str, int]:
+def quantize(source: Path, target: Path, preset: str, feeds: Feeds = ()) -> dict[str, int]:
     """Write the quantized form of an fp32 graph.
 
     Args:
         source: the fp32 .onnx file, self-contained.
         target: the file to write; whole or absent.
         preset: `fast` or `faithful`.
+        feeds: real inputs of the graph, by which `fast` evens out activations before they become int8; none: as they are.
 
     Returns:
         {"MatMul": n, "Gather": m}: how many nodes were quantized: all that could be. A graph with LSTM layers has them
@@ -121,6 +123,8 @@ def quantize(source: Path, target: Path, preset: str) -> dict[str, int]:
         elif preset == "fast":
             copies = split_lstm_weights(model)
             heads = set(sentence_products(model))
+            if feeds:
+                smooth(model, feeds, heads)
             if heads:
                 _in_blocks(model, plain, [n.name for n in model.graph.node if n.op_type == "MatMul" and n.name not in heads])
             else:

@@ -11,9 +11,14 @@ from torch import Tensor, nn
 from ..losses.embedding import embedding_cosine, embedding_mse
 from ..losses.relation import pair_order, similarity_matrix
 from ..recipe import LossSpec, PairOrder
+from ..recipe_losses import VECTOR
+from .weights import weight_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from .inner import InnerLosses
+    from .masked import MaskedLMLosses
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,7 +43,34 @@ def set_dropout(model: nn.Module, probability: float) -> None:
             module.attention_dropout = probability
 
 
-class EmbeddingObjective(nn.Module):
+class Objective(nn.Module):
+    """Base of what is minimised: batches in; loss and its parts out.
+
+    Attributes:
+        step, steps: optimizer steps that are done in this stage, and all of them.
+        judging: whether the loss is wanted to compare checkpoints by: schedules of weights are then left out.
+    """
+
+    step = 0
+    steps = 1
+    judging = False
+
+    @property
+    def progress(self) -> float | None:
+        """The share of the stage's steps that is done; None while checkpoints are judged."""
+        return None if self.judging else min(1.0, self.step / self.steps)
+
+    def close(self) -> None:
+        """Called when the stage is done: leave the models as they were found."""
+
+
+def total(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """{"loss": their sum, and each part, detached}."""
+    loss = torch.stack(list(parts.values())).sum()
+    return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
+
+
+class EmbeddingObjective(Objective):
     """Student (and bridge) in; loss and its parts out.
 
     Pointwise losses see the student's embedding mapped to the teacher's width. Relational losses see the embedding
@@ -49,6 +81,8 @@ class EmbeddingObjective(nn.Module):
         bridge: linear map to the teacher's width, used for training alone; None where widths agree.
         losses: which losses, with weights.
         teacher_normalizes: whether the teacher's embeddings have length 1; the bridge's output is scaled alike.
+        inner: losses between inner states, with the teacher that runs beside.
+        masked: losses on masked tokens.
     """
 
     def __init__(
@@ -58,38 +92,60 @@ class EmbeddingObjective(nn.Module):
         losses: Sequence[LossSpec],
         *,
         teacher_normalizes: bool,
+        inner: InnerLosses | None = None,
+        masked: MaskedLMLosses | None = None,
     ) -> None:
         super().__init__()
         self.student = student
         self.bridge = bridge
-        self.losses = tuple(losses)
+        self.losses = tuple(loss for loss in losses if loss.name in VECTOR)
         self.teacher_normalizes = teacher_normalizes
+        self.inner = inner
+        self.masked = masked
 
     def embed(self, features: dict[str, Tensor]) -> Tensor:
         """The student's sentence embedding, float32 [B, d_S]."""
         output: Tensor = self.student(dict(features))["sentence_embedding"]
         return output.float()
 
-    def forward(self, teacher_embedding: Tensor, **features: Tensor) -> dict[str, Tensor]:
+    def forward(self, teacher_embedding: Tensor | None = None, **features: Tensor) -> dict[str, Tensor]:
         """One batch.
 
         Args:
-            teacher_embedding: [B, d_T].
+            teacher_embedding: [B, d_T]; needed by losses between vectors alone.
             features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L].
 
         Returns:
             {"loss": scalar, "<loss name>": weighted part, detached, for each loss}; the parts add up to the loss.
         """
-        shipped = self.embed(features)
+        parts: dict[str, Tensor] = {}
+        if self.losses:
+            assert teacher_embedding is not None, "the collator adds what the losses ask for"
+            parts |= self._vector_parts(self.embed(features), teacher_embedding)
+        if self.masked is not None:
+            parts |= self.masked(features, self.step, self.progress)
+        elif self.inner is not None and not self.losses:
+            self.embed(features)
+        if self.inner is not None:
+            seen = features if self.masked is None else self.masked.seen(features)
+            parts |= self.inner(seen, self.progress)
+        return total(parts)
+
+    def _vector_parts(self, shipped: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+        """Losses between the two sentence vectors, weighted."""
         mapped = shipped
         if self.bridge is not None:
             mapped = self.bridge(shipped)
             if self.teacher_normalizes:
                 mapped = nn.functional.normalize(mapped, dim=-1)
-        parts = {}
+        parts: dict[str, Tensor] = {}
         for spec in self.losses:
             ours = shipped if spec.name in RELATIONAL else mapped
             extra = {"margin": spec.margin} if isinstance(spec, PairOrder) else {}
-            parts[spec.name] = spec.weight * LOSSES[spec.name](ours, teacher_embedding, **extra)
-        total = torch.stack(list(parts.values())).sum()
-        return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
+            parts[spec.name] = weight_of(spec, self.progress) * LOSSES[spec.name](ours, teacher, **extra)
+        return parts
+
+    def close(self) -> None:
+        """Stop listening to student and teacher."""
+        if self.inner is not None:
+            self.inner.close()

@@ -9,18 +9,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .objective import EmbeddingObjective
+from .objective import Objective
 
 GAIN = 1.1
 """bf16 has to be this much faster to be chosen."""
 
 
-def step_seconds(objective: EmbeddingObjective, batch: Mapping[str, Tensor], bf16: bool, repeats: int = 3) -> float:
+def step_seconds(objective: Objective, batch: Mapping[str, Tensor], bf16: bool, repeats: int = 3) -> float:
     """Seconds of one forward and backward: the best of `repeats`, after one that warms up. Gradients are cleared.
 
     Args:
         objective: left as it was, random state included.
-        batch: `teacher_embedding`, `input_ids`, `attention_mask`, ...
+        batch: what the objective takes.
         bf16: run matrix products in bfloat16.
         repeats: timed passes.
     """
@@ -39,7 +39,7 @@ def step_seconds(objective: EmbeddingObjective, batch: Mapping[str, Tensor], bf1
     return min(times[1:])
 
 
-def choose_precision(objective: EmbeddingObjective, batch: Mapping[str, Tensor]) -> tuple[Literal["fp32", "bf16"], str]:
+def choose_precision(objective: Objective, batch: Mapping[str, Tensor]) -> tuple[Literal["fp32", "bf16"], str]:
     """Time a step in fp32 and in bf16, in turn, and keep the faster.
 
     Returns:

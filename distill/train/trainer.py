@@ -1,4 +1,4 @@
-"""transformers.Trainer with our objective, sampler, dev metric, collapse guard and trusted checkpoints."""
+"""transformers.Trainer with our objective, sampler, judge and trusted checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,34 +14,40 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
-from ..data.collate import Collator
 from ..data.sampler import LengthBucketSampler
-from ..data.tokens import TokenizedSentences
 from ..errors import GateError
-from ..evaluate.agreement import quick_agreement
 from .checkpoints import seal
+from .judges import Judge
 from .log import StepLog
-from .objective import EmbeddingObjective
+from .objective import Objective
+from .states import without_twins
 
-Gather = Callable[[np.ndarray], np.ndarray]
-"""Row numbers [k] -> teacher embeddings float32 [k, d_T]."""
+Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 
-COLLAPSE_SHARE = 0.05
-"""Stop when the student's similarities spread less than this share of the teacher's."""
+
+class Rows(Protocol):
+    """Training examples: a map-style data set that knows how long each is.
+
+    Attributes:
+        lengths: tokens of each example, int [n].
+    """
+
+    lengths: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
 class DistillTrainer(Trainer):
     """Trains one stage.
 
     Args:
-        objective: student, bridge and losses.
+        objective: student and losses.
         arguments: of transformers.
-        sentences: tokenised training sentences.
-        collator: pads a batch; leaves the row numbers in `row`.
-        teacher_rows: gives the teacher's embeddings of training rows.
-        dev: tokenised dev sentences and the teacher's embeddings of them [n, d_T].
-        dev_metric: extra dev metrics of the student, or None.
-        select_by: the dev metric that chooses the checkpoint.
+        rows: training examples.
+        collate: makes a batch of some of them: what the objective takes, and the row numbers in `row`.
+        judge: gives the dev metrics.
         log_path: log.jsonl.
         stage: name of the stage.
         resume_step: the step this training goes on from; later log lines are dropped.
@@ -49,34 +55,27 @@ class DistillTrainer(Trainer):
 
     def __init__(
         self,
-        objective: EmbeddingObjective,
+        objective: Objective,
         arguments: TrainingArguments,
         *,
-        sentences: TokenizedSentences,
-        collator: Collator,
-        teacher_rows: Gather,
-        dev: tuple[TokenizedSentences, np.ndarray],
-        dev_metric: Callable[[], dict[str, float]] | None,
-        select_by: str,
+        rows: Rows,
+        collate: Collate,
+        judge: Judge,
         log_path: Path,
         stage: str,
         resume_step: int = 0,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        self.teacher_rows = teacher_rows
-        self.pad = collator
-        self.dev_sentences, self.dev_teacher = dev
-        self.dev_metric = dev_metric
-        self.select_by = select_by
+        self.judge = judge
         self.steps_log = StepLog(log_path, stage, resume_step)
         self.part_sums: dict[str, Tensor] = {}
         self.parts_since = resume_step
         super().__init__(
             model=objective,
             args=arguments,
-            train_dataset=sentences,
-            eval_dataset=dev[0],
-            data_collator=self._collate,
+            train_dataset=rows,
+            eval_dataset=rows,
+            data_collator=collate,
             callbacks=callbacks,
         )
         # The objective takes any feature by name, which transformers would read as "scales its own loss".
@@ -87,17 +86,11 @@ class DistillTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
 
-    def _collate(self, items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad a batch and add what the teacher says of its sentences."""
-        batch = self.pad(items)
-        batch["teacher_embedding"] = torch.from_numpy(self.teacher_rows(batch["row"].numpy()))
-        return batch
-
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         """Length-bucketed, shuffled by (seed, epoch): a resumed epoch sees the batches it would have seen."""
-        sentences = train_dataset if train_dataset is not None else self.train_dataset
+        rows = train_dataset if train_dataset is not None else self.train_dataset
         batch = self.args.train_batch_size * self.args.world_size
-        return LengthBucketSampler(sentences.lengths, batch, self.args.seed)
+        return LengthBucketSampler(rows.lengths, batch, self.args.seed)
 
     def compute_loss(
         self,
@@ -108,12 +101,14 @@ class DistillTrainer(Trainer):
     ) -> Any:
         """The objective's loss; its parts are summed for the next log line."""
         rows = inputs.pop("row")
+        objective: Objective = self.accelerator.unwrap_model(model)
+        objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
         outputs = model(**inputs)
         if not torch.isfinite(outputs["loss"]):
             raise GateError(
                 "the loss is not a finite number",
-                where=f"training stage '{self.steps_log.stage}', step {self.state.global_step}",
-                got={name: float(value) for name, value in outputs.items()},
+                where=self._place(),
+                got={name: float(value.detach()) for name, value in outputs.items()},
                 hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
             )
         share = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
@@ -123,46 +118,23 @@ class DistillTrainer(Trainer):
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Dev metrics, prefixed `eval_`.
+        """The judge's dev metrics, prefixed `eval_`.
 
         Raises:
-            GateError: the student has collapsed: it finds every pair of sentences equally similar.
+            GateError: the student has collapsed.
         """
-        found = quick_agreement(self.embed_dev(), self.dev_teacher)
-        if self.dev_metric is not None:
-            found |= self.dev_metric()
-        spread, teacher_spread = found.pop("similarity_spread"), found.pop("teacher_spread")
-        value = found[self.select_by]
-        if not np.isfinite(value) or spread < COLLAPSE_SHARE * teacher_spread:
-            raise GateError(
-                "the student has collapsed: all its similarities are alike",
-                where=f"training stage '{self.steps_log.stage}', step {self.state.global_step}",
-                got=f"similarities spread by {spread:.2g}, the teacher's by {teacher_spread:.2g}, {self.select_by} {value:.3f}",
-                expected=f"a spread above {COLLAPSE_SHARE:.0%} of the teacher's",
-                hint="lower learning_rate, add similarity_matrix to the losses, or check that the training text is varied",
-            )
+        objective: Objective = self.accelerator.unwrap_model(self.model)
+        with _evaluating(objective), self.compute_loss_context_manager():
+            found = self.judge(objective, self.args.device, self._place())
         metrics = {f"eval_{name}": value for name, value in found.items() if np.isfinite(value)}
         self.log(dict(metrics))
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control: TrainerControl = control
         return metrics
 
-    def embed_dev(self) -> np.ndarray:
-        """The student's embeddings of the dev sentences [n, d_S], in eval mode, without gradient."""
-        objective: EmbeddingObjective = self.accelerator.unwrap_model(self.model)
-        order = np.argsort(self.dev_sentences.lengths, kind="stable")
-        result: np.ndarray | None = None
-        with _evaluating(objective), self.compute_loss_context_manager():
-            for start in range(0, len(order), 64):
-                rows = order[start : start + 64]
-                batch = self.pad([self.dev_sentences[int(row)] for row in rows])
-                batch.pop("row")
-                values = objective.embed({k: v.to(self.args.device) for k, v in batch.items()}).cpu().numpy()
-                if result is None:
-                    result = np.empty((len(order), values.shape[1]), np.float32)
-                result[rows] = values
-        assert result is not None, "dev has at least two sentences"
-        return result
+    def _place(self) -> str:
+        """Stage and step, for errors."""
+        return f"training stage '{self.steps_log.stage}', step {self.state.global_step}"
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the line to log.jsonl with every loss part, then hand it to the trackers."""
@@ -193,9 +165,19 @@ class DistillTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Weights as safetensors; the pickled arguments that transformers adds are not kept: nothing here reads them."""
-        super()._save(output_dir, state_dict)
+        super()._save(output_dir, without_twins(self.model.state_dict() if state_dict is None else state_dict))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(Path(output_dir or self.args.output_dir) / "training_args.bin")
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """What transformers calls after it loaded a checkpoint: second names of tied weights are no loss, others are.
+
+        Raises:
+            RuntimeError: the checkpoint is of another model.
+        """
+        missing = sorted(set(load_result.missing_keys) & without_twins(self.model.state_dict()).keys())
+        if missing or load_result.unexpected_keys:
+            raise RuntimeError(f"a checkpoint of another model: missing {missing}, unknown {load_result.unexpected_keys}")
 
 
 @contextlib.contextmanager

@@ -102,10 +102,10 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypat
     assert not (target / "left-over").exists()
     before = (target / "model.safetensors").read_bytes()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(module, "_rewrite_tokenizer", fail)
+    monkeypatch.setattr(module, "rewrite_tokenizer", fail)
     with pytest.raises(RuntimeError):
         save_student(tiny.sentence_transformer(layers=3), target)
     assert (target / "model.safetensors").read_bytes() == before

@@ -12,7 +12,7 @@ import tiny
 import torch
 
 from distill.errors import GateError, UserError
-from distill.train import engine, trainer
+from distill.train import engine, judges, stages, trainer
 
 SENTENCES, DEV = tiny.SENTENCES[:96], tiny.SENTENCES[200:232]  # as in conftest
 STEPS = 12
@@ -34,7 +34,7 @@ def scripted(monkeypatch, spearman, cosine=None):
             "teacher_spread": 1.0,
         }
 
-    monkeypatch.setattr(trainer, "quick_agreement", judge)
+    monkeypatch.setattr(judges, "quick_agreement", judge)
     return seen
 
 
@@ -58,7 +58,7 @@ def test_the_logged_total_is_the_sum_of_the_logged_parts(train, batch_size, accu
 
 
 def test_the_total_is_the_sum_where_several_steps_share_a_line(train, monkeypatch):
-    monkeypatch.setattr(engine, "LOG_LINES", 4)
+    monkeypatch.setattr(stages, "LOG_LINES", 4)
     found = train(stages=[{"epochs": 1}], evaluate_every=6)
     logged = [entry for entry in found.log if "loss" in entry]
     assert [entry["step"] for entry in logged] == [3, 6, 9, 12]
@@ -118,8 +118,8 @@ def test_a_cosine_between_different_widths_is_refused_before_training(train, tmp
 def test_precision_is_tried_where_the_student_is(tmp_path, monkeypatch):
     """A model that was loaded onto another device gets its batch there."""
     seen = []
-    monkeypatch.setattr(engine, "choose_precision", lambda model, batch: (seen.append(batch), ("fp32", "measured"))[1])
-    assert engine._remember(tmp_path / "p.json", torch.nn.Linear(2, 2, device="meta"), {"input_ids": torch.zeros(1, 2)}) == "fp32"
+    monkeypatch.setattr(stages, "choose_precision", lambda model, batch: (seen.append(batch), ("fp32", "measured"))[1])
+    assert stages._remember(tmp_path / "p.json", torch.nn.Linear(2, 2, device="meta"), {"input_ids": torch.zeros(1, 2)}) == "fp32"
     assert seen[0]["input_ids"].device.type == "meta"
 
 
@@ -235,9 +235,9 @@ def test_the_student_is_judged_without_dropout_and_trained_with_it(train, monkey
 
 
 def test_a_second_stage_goes_on_from_the_first(train):
-    stages = [{"name": "cosine", "epochs": 1}, {"name": "order", "epochs": 1, "losses": ["pair_order"], "learning_rate": 1e-5}]
-    found = train(stages=stages)
-    alone = train("alone", stages=stages[:1])
+    two = [{"name": "cosine", "epochs": 1}, {"name": "order", "epochs": 1, "losses": ["pair_order"], "learning_rate": 1e-5}]
+    found = train(stages=two)
+    alone = train("alone", stages=two[:1])
     assert [(entry["name"], entry["steps"]) for entry in found.facts["stages"]] == [("cosine", 12), ("order", 12)]
     assert [entry["stage"] for entry in found.log if "loss" in entry] == ["cosine"] * 12 + ["order"] * 12
     word = next(name for name in found.weights if name.endswith("word_embeddings.weight"))
@@ -250,7 +250,7 @@ def test_a_precision_that_was_tried_out_is_used_again(train, tmp_path, monkeypat
     folder = tmp_path / "a" / "work" / "main"
     folder.mkdir(parents=True)
     (folder / "precision.json").write_text(json.dumps({"precision": "bf16", "measured": "in an earlier life"}))
-    monkeypatch.setattr(engine, "choose_precision", lambda *a: pytest.fail("tried again"))
+    monkeypatch.setattr(stages, "choose_precision", lambda *a: pytest.fail("tried again"))
     found = train(stages=[{"max_steps": 3}, {"name": "next", "max_steps": 2}], precision="auto")
     assert found.facts["precision"] == "bf16"
     assert [stage["precision"] for stage in found.facts["stages"]] == ["bf16", "bf16"]

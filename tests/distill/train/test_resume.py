@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from distill.errors import GateError
-from distill.train import engine, trainer
+from distill.train import judges, trainer
+from distill.train import stages as rooms
 
 
 class Killed(BaseException):
@@ -116,7 +117,7 @@ def script(patch, best):
             return {"agreement_spearman": value, "agreement_cosine": 0.5, "similarity_spread": 1.0, "teacher_spread": 1.0}
 
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(trainer, "quick_agreement", values)
+            inner.setattr(judges, "quick_agreement", values)
             return plain(self, *args, **kwargs)
 
     patch.setattr(trainer.DistillTrainer, "evaluate", judge)
@@ -138,7 +139,7 @@ def test_killed_after_the_last_checkpoint(train, tmp_path, options):
         script(patch, best)
         whole = train("whole", **options)
         with pytest.MonkeyPatch.context() as death:
-            death.setattr(engine, "atomic_folder", lambda path: (_ for _ in ()).throw(Killed()))
+            death.setattr(rooms, "atomic_folder", lambda path: (_ for _ in ()).throw(Killed()))
             with pytest.raises(Killed):
                 train("killed", **options)
         again = train("killed", **options)
@@ -167,9 +168,9 @@ def test_a_finished_stage_is_not_trained_again(train, tmp_path):
     killed(train, "killed", 18, stage="second", stages=stages)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        run_stage = engine._run_stage
+        run_stage = rooms._run_stage
         patch.setattr(
-            engine, "_run_stage", lambda recipe, stage, *a, **k: seen.append(stage.name) or run_stage(recipe, stage, *a, **k)
+            rooms, "_run_stage", lambda recipe, stage, *a, **k: seen.append(stage.name) or run_stage(recipe, stage, *a, **k)
         )
         again = train("killed", stages=stages)
     assert seen == ["second"]

@@ -11,7 +11,7 @@ import tiny
 import torch
 
 from distill.recipe import Recipe, normalise
-from distill.train import engine, trainer
+from distill.train import engine, judges, trainer
 from distill.train.engine import TrainingData, train_student
 from students.build import build_student
 from students.spec import LayersSpec
@@ -166,7 +166,7 @@ def test_the_best_copy_is_what_the_bridge_is_fitted_to(go, monkeypatch):
             "teacher_spread": 1.0,
         }
 
-    monkeypatch.setattr(trainer, "quick_agreement", judge)
+    monkeypatch.setattr(judges, "quick_agreement", judge)
     run = go("a", [COPY, MAP])
     assert [stage["best_step"] for stage in run.facts["stages"]] == [4, 6]
     assert [vectors.shape[1] for vectors in seen] == [32, 32, 48, 48]

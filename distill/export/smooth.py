@@ -1,0 +1,127 @@
+"""Smoother activations before int8: what a channel has too much of moves into the weights, so that values stay the same.
+
+Dynamic int8 gives all channels of an activation one scale. Encoders have a few channels that are ten to a hundred times larger
+than the rest, which then share what is left of 8 bits. Dividing each channel by s and multiplying the weight's row by s changes
+nothing in exact numbers, and evens out what is quantized (SmoothQuant, Xiao et al. 2022, arXiv 2211.10438).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from ..runtime.text import TextInput
+
+ALPHA = 0.65
+"""How much of the activation's range moves into the weights; 0 moves none, 1 all."""
+
+TEXTS, BATCH = 96, 8
+"""How many texts are looked at, and how many at once."""
+
+Feeds = Sequence[Mapping[str, NDArray[np.int64]]]
+"""Inputs of a graph: name -> int64 [batch, sequence]."""
+
+
+def text_feeds(folder: Path, texts: Sequence[str]) -> Feeds:
+    """Texts as inputs of a graph, as the exported folder's own files say; the first 96 are taken.
+
+    Args:
+        folder: a saved encoder with its tokenizer.
+        texts: without the prompt.
+    """
+    reader = TextInput(folder)
+    encodings = reader.tokenize([reader.default_prompt + text for text in texts[:TEXTS]])
+    return [reader.pad(encodings[start : start + BATCH]) for start in range(0, len(encodings), BATCH)]
+
+
+def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *, alpha: float = ALPHA) -> int:
+    """Even out the inputs of products with a constant matrix, in place.
+
+    For each such input, with a_k the largest absolute value of channel k over all feeds and w_k that of the row k of all
+    matrices it meets: s_k = a_k^alpha / w_k^(1 - alpha). The input is multiplied by 1 / s, the rows of the matrices by s.
+
+    Args:
+        model: the fp32 graph.
+        feeds: real inputs of the graph: what a user's text gives.
+        leave: names of products to leave as they are.
+        alpha: see `ALPHA`.
+
+    Returns:
+        How many inputs were evened out.
+    """
+    weights = {w.name: w for w in model.graph.initializer}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    groups: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        constant = node.op_type == "MatMul" and node.input[1] in weights and len(weights[node.input[1]].dims) == 2
+        # A matrix that several layers share (ALBERT) would become several matrices.
+        if constant and uses[node.input[1]] == 1 and node.name not in leave and node.input[0] not in weights:
+            groups.setdefault(node.input[0], []).append(node)
+    if not groups:
+        return 0
+    ranges = _ranges(model, list(groups), feeds)
+    made: dict[str, onnx.NodeProto] = {}
+    for name, nodes in groups.items():
+        matrices = {node.input[1]: numpy_helper.to_array(weights[node.input[1]]) for node in nodes}
+        rows = np.maximum.reduce([np.abs(matrix).max(1) for matrix in matrices.values()])
+        scale = _scale(ranges[name], rows, alpha)
+        smoothed, factor = f"{name}_smoothed", f"{name}_smoothing"
+        model.graph.initializer.append(numpy_helper.from_array((1 / scale).astype(np.float32), factor))
+        made[name] = helper.make_node("Mul", [name, factor], [smoothed], name=smoothed)
+        for number, node in enumerate(nodes):
+            own = f"{node.input[1]}_smoothed_{number}_{len(made)}"
+            matrix = (matrices[node.input[1]] * scale[:, None]).astype(np.float32)
+            model.graph.initializer.append(numpy_helper.from_array(matrix, own))
+            node.input[0], node.input[1] = smoothed, own
+    _insert(model, made)
+    used = {name for node in model.graph.node for name in node.input} | {output.name for output in model.graph.output}
+    kept = [w for w in model.graph.initializer if w.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return len(made)
+
+
+def _ranges(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, NDArray[np.float64]]:
+    """The largest absolute value of each channel of some tensors, over all feeds."""
+    import onnxruntime
+
+    inputs = [value.name for value in model.graph.input]
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    given = {output.name for output in probe.graph.output}
+    probe.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names if n not in given)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found: dict[str, NDArray[np.float64]] = {}
+    for feed in feeds:
+        for name, value in zip(names, session.run(list(names), {key: feed[key] for key in inputs}), strict=True):
+            largest = np.abs(value.reshape(-1, value.shape[-1])).max(0).astype(np.float64)
+            found[name] = np.maximum(found[name], largest) if name in found else largest
+    return found
+
+
+def _scale(activations: NDArray[np.float64], rows: NDArray[np.floating], alpha: float) -> NDArray[np.float64]:
+    """s for each channel; 1 for a channel that is always, or whose row is, zero."""
+    live = (activations > 0) & (rows > 0)
+    scale = np.ones_like(activations)
+    scale[live] = activations[live] ** alpha / rows[live].astype(np.float64) ** (1 - alpha)
+    return np.clip(scale, 1e-3, 1e3)
+
+
+def _insert(model: onnx.ModelProto, made: Mapping[str, onnx.NodeProto]) -> None:
+    """Put each new node behind the one that gives its input."""
+    waiting = dict(made)
+    ordered = [waiting.pop(value.name) for value in model.graph.input if value.name in waiting]
+    for node in model.graph.node:
+        ordered.append(node)
+        ordered += [waiting.pop(name) for name in node.output if name in waiting]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)

@@ -1,0 +1,139 @@
+"""The student of an embedding run: made as the recipe says, and checked against its teacher before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sentence_transformers import SentenceTransformer
+
+from students.build import Student, build_student
+from students.spec import BiLSTMSpec, StaticSpec
+from students.static import build_static
+from students.vocabulary import trim
+from teachers.capture import encoder_of, shape_of
+from teachers.fingerprint import tokenizer_sha256
+from teachers.heads import load_masked_lm
+from teachers.load import Teacher
+
+from .errors import ModelError
+from .progress import track
+from .recipe import Recipe
+from .recipe_losses import INNER, MASKED_LM
+from .train.fit import check_fit
+from .train.inner import InnerTeacher
+from .train.layer_map import resolve_layer_map
+
+
+def make_student(
+    recipe: Recipe,
+    teacher: Teacher,
+    start: SentenceTransformer,
+    *,
+    layers: tuple[int, ...] | None = None,
+    texts: Sequence[str] = (),
+    distil: bool = False,
+) -> Student:
+    """The untrained student of a recipe.
+
+    Args:
+        recipe: says what kind, and how large.
+        teacher: what it learns from.
+        start: the model it is cut from, or whose family it is of.
+        layers: which layers to keep, where the recipe leaves that to a search.
+        texts: training text that its vocabulary is trimmed to, where the recipe asks for that.
+        distil: whether a static student's table is made of what the teacher says of each piece, which takes a while.
+
+    Raises:
+        ModelError: teacher, start model and recipe do not fit.
+    """
+    spec = recipe.student
+    length = teacher.max_length or 512
+    if isinstance(spec, StaticSpec):
+        return build_static(
+            teacher.model,
+            teacher_dim=teacher.dim,
+            teacher_normalizes=teacher.normalizes,
+            teacher_prompt=teacher.prompt,
+            max_length=length if spec.max_length is None else spec.max_length,
+            dim=spec.dim,
+            projection=spec.projection,
+            sif=spec.sif,
+            distil=distil,
+            track=_labelling,
+        )
+    assert not isinstance(spec, BiLSTMSpec), "the recipe allows no BiLSTM here"
+    trimmed = None
+    if spec.vocabulary is not None and texts:
+        words = spec.vocabulary
+        prompts = [teacher.prompt] if teacher.prompt else []
+        trimmed = trim(
+            start.tokenizer, texts, size=words.size, languages=words.languages, min_count=words.min_count, keep=prompts
+        )
+    return build_student(
+        spec if layers is None else spec.model_copy(update={"layers": layers}),
+        start,
+        teacher_dim=teacher.dim,
+        teacher_normalizes=teacher.normalizes,
+        teacher_prompt=teacher.prompt,
+        max_length=length,
+        seed=recipe.seed,
+        trimmed=trimmed,
+    )
+
+
+def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student, *, loaded: bool) -> None:
+    """Everything that losses between inner states need of teacher and student, before the first step.
+
+    Args:
+        recipe: names the losses.
+        teacher, start, student: as in `make_student`.
+        loaded: whether the teacher came as an object, so that no folder holds its other heads.
+
+    Raises:
+        ModelError: they cannot be compared token by token.
+        UserError: a loss that does not fit; what would is named.
+    """
+    static = recipe.student.kind == "static"
+    for number, stage in enumerate(recipe.stages):
+        wanted = [loss for loss in stage.losses if loss.name in INNER | MASKED_LM]
+        if not wanted:
+            continue
+        where = f"stages.{number}.losses"
+        if static or tokenizer_sha256(teacher) != tokenizer_sha256(start):
+            raise ModelError(
+                f"the loss {wanted[0].name} compares token by token, and these two models cannot be compared so",
+                where=where,
+                got="a static student" if static else "different tokenizers",
+                expected="one tokenizer, and a student with layers",
+                hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
+            )
+        theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
+        pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"stages.{number}.layer_map")
+        check_fit(stage.losses, theirs, ours, pairs, where=where)
+        if loaded and any(loss.name in MASKED_LM for loss in wanted):
+            raise ModelError("the masked-LM head of a teacher is read from its folder", where=where, got="a loaded teacher")
+    _check_masked(recipe, teacher, start, student)
+
+
+def _check_masked(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student) -> None:
+    """Put the teacher's masked-LM head over the student once, where a stage will: it tells what does not fit."""
+    stages = [stage for stage in recipe.stages if any(loss.name in MASKED_LM for loss in stage.losses)]
+    running = running_teacher(recipe, teacher, start, student) if stages else None
+    if running is not None:
+        for stage in stages:
+            running.masked(student.model, stage, recipe.seed)
+
+
+def running_teacher(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student) -> InnerTeacher | None:
+    """The teacher as it runs beside the student, where some loss asks for that; else None."""
+    asked = {loss.name for stage in recipe.stages for loss in stage.losses}
+    if not asked & (INNER | MASKED_LM):
+        return None
+    head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
+    return InnerTeacher(encoder_of(teacher.model), student.ids, head, start.tokenizer)
+
+
+def _labelling(batches: Iterable[int]) -> Iterator[int]:
+    """A progress bar over batches of the vocabulary."""
+    steps = list(batches)
+    return track(steps, total=len(steps), description="labelling the vocabulary", unit="batches")

@@ -1,0 +1,23 @@
+"""The base of every part of a recipe. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Schema(BaseModel):
+    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards, true and false are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_number(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            field = cls.model_fields.get(name)
+            found = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, bool)]
+            if field is not None and found and "bool" not in str(field.annotation):
+                raise ValueError(f"{name}: {str(found[0]).lower()} is no value for this")
+        return values

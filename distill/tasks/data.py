@@ -1,0 +1,232 @@
+"""Labelled sources -> examples for training, dev and evaluation that share nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.conll import read_token_examples
+from ..data.examples import UNLABELLED, LabelSet, SpanExamples, TextExamples, TokenExamples
+from ..data.labelled import read_text_examples
+from ..data.prepare import fold
+from ..data.squad import read_span_examples
+from ..errors import DataError
+from ..evaluate.scoring import Examples
+from ..files import atomic_folder, write_json
+from ..recipe import DataSpec, ShareSpec, SourceSpec
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of a run.
+
+    Attributes:
+        labels: names of the labels; empty for regression and spans.
+        train: what is learnt from, unlabelled examples at the end.
+        labelled: how many of them have a label.
+        dev: held out, labelled.
+        evaluate: name -> labelled set.
+        counts: what was read, dropped and kept.
+    """
+
+    labels: LabelSet
+    train: Examples
+    labelled: int
+    dev: Examples
+    evaluate: dict[str, Examples]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether inputs are pairs of texts."""
+        return isinstance(self.train, SpanExamples) or getattr(self.train, "text_pair", None) is not None
+
+
+def read_task_data(spec: DataSpec, task: str) -> TaskData:
+    """Read, split and check the examples of a recipe.
+
+    Training examples whose text stands in an evaluation set are dropped, and so are those of dev; both are counted. Two
+    texts are the same if they differ in case, spaces and punctuation alone.
+
+    Raises:
+        DataError: a source cannot be read, label sets differ, or nothing is left for a part.
+    """
+    counts: Counter[str] = Counter()
+    reader = _Reader(spec, task, counts)
+    train = _joined([reader.read(source, spec.labels) for source in spec.train])
+    labels = reader.labels()
+    evaluate = {name: reader.read(source, labels.names) for name, source in spec.evaluate.items()}
+    counts["read"] = len(train)
+    blocked = {key for examples in evaluate.values() for key in _keys(examples)}
+    dev: Examples
+    if isinstance(spec.dev, SourceSpec):
+        dev = reader.read(spec.dev, labels.names)
+    else:
+        train = _without(train, blocked, counts, "removed_evaluation")
+        train, dev = _split(train, spec.dev, spec.dev_limit)
+    dev = dev.select(np.arange(min(len(dev), spec.dev_limit)))
+    train = _without(train, blocked, counts, "removed_evaluation")
+    train = _without(train, set(_keys(dev)), counts, "removed_dev")
+    for name, part in (("train", train), ("dev", dev)):
+        if len(part) < 2:
+            raise DataError(f"too few examples are left for {name}", where="data", got=len(part), expected="at least 2")
+    labelled = len(train)
+    more = [reader.read(source, labels.names, use="ignored") for source in spec.unlabelled]
+    if more:
+        seen = blocked | set(_keys(dev)) | set(_keys(train))
+        bare = _joined([_unlabelled(part, train) for part in more])
+        train = _joined([train, _without(bare, seen, counts, "removed_unlabelled")])
+    counts["train"], counts["labelled"], counts["dev"] = len(train), labelled, len(dev)
+    return TaskData(labels, train, labelled, dev, evaluate, dict(counts))
+
+
+class _Reader:
+    """Reads sources of one task, and gathers the labels that occur in training sources."""
+
+    def __init__(self, spec: DataSpec, task: str, counts: Counter[str]) -> None:
+        self.spec, self.task, self.counts = spec, task, counts
+        self.found: list[LabelSet] = []
+
+    def read(self, source: SourceSpec, labels: Sequence[str] | None, use: str = "required") -> Examples:
+        """The examples of one source."""
+        bad = {"on_bad_row": self.spec.on_bad_row, "counts": self.counts}
+        if self.task == "spans":
+            return read_span_examples(source, **bad)  # type: ignore[arg-type]
+        given = labels or None
+        if self.task == "tokens":
+            space = False if self.spec.joined_words else None
+            examples, names = read_token_examples(source, labels=given, space=space, **bad)  # type: ignore[arg-type]
+            self.found.append(names)
+            return TokenExamples(examples.words, None, examples.space) if use == "ignored" else examples
+        if self.task == "regression":
+            given = None
+        found, names = read_text_examples(
+            source,
+            task=self.task,  # type: ignore[arg-type]
+            labels=given,
+            separator=self.spec.label_separator,
+            use=use,  # type: ignore[arg-type]
+            **bad,  # type: ignore[arg-type]
+        )
+        self.found.append(names)
+        return found
+
+    def labels(self) -> LabelSet:
+        """The names of the labels: as given, or those that occur in the training sources."""
+        if self.task in ("regression", "spans"):
+            return LabelSet(())
+        if self.spec.labels is not None:
+            return LabelSet(self.spec.labels)
+        if len({names.names for names in self.found}) > 1:
+            raise DataError(
+                "the training sources have different labels",
+                where="data.train",
+                got="; ".join(", ".join(names.names) for names in self.found),
+                hint="name all of them in data.labels",
+            )
+        return self.found[0]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Several sets of examples as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, SpanExamples):
+        names = ("ids", "questions", "contexts", "answers")
+        return SpanExamples(*([row for part in parts for row in getattr(part, name)] for name in names))
+    if isinstance(first, TokenExamples):
+        if len({part.space for part in parts}) > 1:
+            raise DataError(
+                "some sources are tagged word by word and some character by character",
+                where="data",
+                hint="use one kind; data.joined_words says that no spaces stand between words",
+            )
+        words = [row for part in parts for row in part.words]
+        tags = [row for part in parts for row in (part.tags or [[UNLABELLED] * len(words) for words in part.words])]
+        return TokenExamples(words, tags, first.space)
+    if len({part.text_pair is None for part in parts}) > 1:
+        raise DataError("some sources hold pairs of texts and some single texts", where="data", hint="name the columns of each")
+    pair = None if first.text_pair is None else [row for part in parts for row in part.text_pair]
+    return TextExamples([row for part in parts for row in part.text], pair, np.concatenate([part.labels for part in parts]))
+
+
+def _unlabelled(examples: Any, like: Any) -> Any:
+    """Examples that carry the marks of missing labels, in the form of those of `like`."""
+    if not isinstance(examples, TextExamples):
+        return examples
+    labels = like.labels
+    if labels is None or (labels.ndim == 1 and labels.dtype.kind == "i"):
+        marks: np.ndarray = np.full(len(examples), UNLABELLED, dtype=np.int64)
+    else:
+        marks = np.full((len(examples), *labels.shape[1:]), np.nan, dtype=labels.dtype)
+    return TextExamples(examples.text, examples.text_pair, marks)
+
+
+def _keys(examples: Any) -> list[bytes]:
+    """What tells one example from another, blind to case, spaces and punctuation."""
+    if isinstance(examples, SpanExamples):
+        rows = [f"{question}\n{context}" for question, context in zip(examples.questions, examples.contexts, strict=True)]
+    elif getattr(examples, "text_pair", None) is not None:
+        rows = [f"{a}\n{b}" for a, b in zip(examples.text, examples.text_pair, strict=True)]
+    else:
+        rows = list(examples.text)
+    return [
+        hashlib.blake2b(
+            "\n".join(fold(part) for part in row.split("\n")).encode("utf-8"), digest_size=16, person=b"distill-task"
+        ).digest()
+        for row in rows
+    ]
+
+
+def _without(examples: Any, blocked: set[bytes], counts: Counter[str], name: str) -> Any:
+    """The examples whose key is not blocked; the others are counted."""
+    keep = [row for row, key in enumerate(_keys(examples)) if key not in blocked]
+    counts[name] += len(examples) - len(keep)
+    return examples if len(keep) == len(examples) else examples.select(np.array(keep, dtype=np.int64))
+
+
+def _split(examples: Any, spec: ShareSpec, limit: int) -> tuple[Any, Any]:
+    """Hold out a share by hash: equal texts fall on one side."""
+    keys = _keys(examples)
+    bound = int(spec.share * 2**64)
+    order = sorted(range(len(keys)), key=lambda row: keys[row])
+    inside = [row for row in order if int.from_bytes(keys[row][:8], "big") < bound]
+    held = set((inside if len(inside) >= 2 else order[:2])[:limit])
+    last = {keys[row] for row in held}
+    rest = [row for row in range(len(keys)) if keys[row] not in last]
+    return examples.select(np.array(rest, dtype=np.int64)), examples.select(np.array(sorted(held), dtype=np.int64))
+
+
+def save_task_data(data: TaskData, folder: Path) -> None:
+    """Write the examples to `folder`, which is replaced as a whole: one Parquet file a part, labels.json, counts.json."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic_folder(folder) as work:
+        parts = {"train": data.train, "dev": data.dev, **{f"evaluate-{name}": part for name, part in data.evaluate.items()}}
+        for name, part in parts.items():
+            pq.write_table(pa.table(_columns(part)), work / f"{name}.parquet")
+        write_json(work / "labels.json", list(data.labels.names))
+        write_json(work / "counts.json", data.counts)
+
+
+def _columns(examples: Examples) -> dict[str, Any]:
+    """Examples as columns of a table."""
+    if isinstance(examples, SpanExamples):
+        answers = [[{"text": text, "start": start} for text, start in row] for row in examples.answers]
+        return {"id": examples.ids, "question": examples.questions, "context": examples.contexts, "answers": answers}
+    if isinstance(examples, TokenExamples):
+        return {"words": examples.words, "tags": examples.tags if examples.tags is not None else [None] * len(examples)}
+    columns: dict[str, Any] = {"text": examples.text}
+    if examples.text_pair is not None:
+        columns["text_pair"] = examples.text_pair
+    if examples.labels is not None:
+        columns["label"] = examples.labels.tolist()
+    return columns

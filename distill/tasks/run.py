@@ -1,0 +1,370 @@
+"""run_task(recipe) -> Report: data, teacher, signals, student, training, then the proof; for models with a task head."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from students.cost import count_parameters
+from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
+from students.layers import position_limit
+from teachers.capture import encoder_of, shape_of
+from teachers.heads import CLASSES, HeadModel, head_options, load_head
+from teachers.origin import card_fields
+
+from ..data.examples import UNLABELLED, LabelSet, SpanExamples
+from ..errors import ModelError
+from ..evaluate.scoring import Scorer, make_collator, make_features
+from ..export.onnx import check_presets
+from ..files import fingerprint, locate_model
+from ..given import source_key
+from ..measure.hardware import peak_rss_mb
+from ..measure.size import file_mb
+from ..progress import note
+from ..recipe import Recipe, SourceSpec
+from ..recipe_losses import INNER, PREDICTION
+from ..report.model import Report
+from ..report.words import public_name
+from ..rundir import RunDir, versions
+from ..train.fit import check_fit
+from ..train.inner import InnerTeacher
+from ..train.layer_map import resolve_layer_map
+from ..train.task_engine import train_task
+from ..train.textbrewer_guards import check_stage
+from .data import TaskData, read_task_data, save_task_data
+from .proof import TaskProof
+from .teacher import check_trained, finetune, head_key, label_order, reorder_head, same_tokens, teacher_logits
+
+
+class TaskRun:
+    """One pass through the stages; each method is a stage.
+
+    Args:
+        recipe: as asked; the resolved one replaces it when training has chosen a precision.
+        folder: the run folder, opened.
+    """
+
+    def __init__(self, recipe: Recipe, folder: RunDir) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.teacher_folder: Path | None = None
+
+    def go(self) -> Report:
+        """Every stage in order; see `distill.pipeline.run`."""
+        recipe, folder = self.recipe, self.folder
+        folder.write_recipe(recipe)
+        check_presets(recipe.export.presets)
+        data = self._data()
+        self._load_teacher(data.labels)
+        self._check(self._build(data))
+        self._finetune(data)
+        self.teacher_key = head_key(self.teacher, self.order)
+        folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
+        student = self._train(data)
+        proof = TaskProof(self.recipe, folder, self.teacher, self.teacher_key, self.order, self.teacher_folder)
+        return proof.run(student, data)
+
+    def _data(self) -> TaskData:
+        """Labelled examples for training, dev and evaluation, written to data/."""
+        spec = self.recipe.data
+        sources = [*spec.train, *spec.unlabelled, *spec.evaluate.values(), spec.dev]
+        inputs = {
+            "data": spec.model_dump(mode="json"),
+            "task": self.recipe.task,
+            "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
+        }
+        data = read_task_data(spec, self.recipe.task)
+
+        def work() -> dict[str, Any]:
+            save_task_data(data, self.folder.data)
+            names = [s.source for s in spec.train]
+            return {**data.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
+
+        self.folder.stage("data", inputs, ["data"], work)
+        more = f" ({data.labelled:,} with labels)" if data.labelled < len(data.train) else ""
+        note(f"data: {len(data.train):,} examples to train on{more}, {len(data.dev):,} for dev")
+        return data
+
+    def _load_teacher(self, labels: LabelSet) -> None:
+        """The teacher, its labels matched with the data's by name; and the model that the student starts from."""
+        spec, recipe = self.recipe.teacher, self.recipe
+        self.teacher = load_head(
+            spec.model,
+            recipe.task,  # type: ignore[arg-type]
+            labels=labels.names,
+            max_length=spec.max_length,
+            revision=spec.revision,
+            seed=recipe.seed,
+        )
+        if spec.finetune is None:
+            check_trained(self.teacher)
+        self.order = None if self.teacher.untrained else label_order(self.teacher, labels, recipe.data.labels)
+        if spec.finetune is not None and self.order is not None:
+            reorder_head(self.teacher.model, self.order, labels)
+            self.teacher.labels, self.order = labels.names, None
+        name = getattr(recipe.student, "from_", "teacher")
+        self.start = self.teacher
+        if name != "teacher":
+            self.start = load_head(name, recipe.task, labels=labels.names, seed=recipe.seed)  # type: ignore[arg-type]
+
+    def _build(self, data: TaskData) -> HeadStudent:
+        """The untrained student."""
+        recipe = self.recipe
+        texts = _texts(data) if recipe.student.vocabulary is not None else ()  # type: ignore[union-attr]
+        student = build_head_student(
+            recipe.student,  # type: ignore[arg-type]
+            self.start.model,
+            self.start.tokenizer,
+            task=recipe.task,
+            head=head_options(recipe.task, data.labels.names),  # type: ignore[arg-type]
+            max_length=self.teacher.max_length,
+            texts=texts,
+            pairs=data.pairs,
+            seed=recipe.seed,
+        )
+        if student.kind == "layers" and data.labels.names:
+            order = self.order if self.start is self.teacher else self._start_order(data.labels)
+            if order is not None:
+                reorder_head(student.model, order, data.labels)
+        return student
+
+    def _start_order(self, labels: LabelSet) -> np.ndarray | None:
+        """The order of a start model's trained outputs; None for a head that was just made."""
+        return None if self.start.untrained else label_order(self.start, labels, self.recipe.data.labels, who="start model")
+
+    def _check(self, student: HeadStudent) -> None:
+        """Everything that teacher, student and losses need of each other, before the first step.
+
+        Raises:
+            UserError: a loss that does not fit; what would is named.
+        """
+        recipe = self.recipe
+        for number, stage in enumerate(recipe.stages):
+            losses = {loss.name for loss in stage.losses}
+            inner = sorted(losses & INNER)
+            by_token = inner or (sorted(losses & PREDICTION - {"hard_label"}) if recipe.task in ("tokens", "spans") else [])
+            if by_token and not same_tokens(self.teacher, self.start.tokenizer):
+                raise ModelError(
+                    f"the loss {by_token[0]} compares token by token, and teacher and student cut text into different tokens",
+                    where=f"stages.{number}.losses",
+                    got=f"teacher {self.teacher.name}, start model {self.start.name}",
+                    expected="one tokenizer",
+                    hint="start the student from the teacher, or keep to losses on the predictions of whole texts (logits_mse, "
+                    "kl_divergence, hard_label)",
+                )
+            limit = position_limit(self.teacher.model.base_model)
+            if by_token and limit is not None and student.max_length > limit:
+                raise ModelError(
+                    f"the loss {by_token[0]} lets the teacher read what the student reads, which is longer than it can",
+                    where="student.max_length",
+                    got=student.max_length,
+                    expected=f"at most {limit}, the teacher's positions",
+                )
+            if inner and student.kind == "bilstm":
+                raise ModelError(
+                    f"the loss {inner[0]} compares inner states, which a BiLSTM has none of",
+                    where=f"stages.{number}.losses",
+                    hint="use logits_mse, kl_divergence or hard_label",
+                )
+            if inner:
+                theirs, ours = shape_of(encoder_of(self.teacher.model)), shape_of(encoder_of(student.model))
+                pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"stages.{number}.layer_map")
+                check_fit(stage.losses, theirs, ours, pairs, where=f"stages.{number}.losses")
+            if recipe.train.engine == "textbrewer":
+                check_stage(stage, student.kind, recipe.task, where=f"stages.{number}", train=recipe.train)
+
+    def _finetune(self, data: TaskData) -> None:
+        """Train the teacher for the task, or load what an earlier run with the same inputs trained."""
+        spec, recipe, folder = self.recipe.teacher.finetune, self.recipe, self.folder
+        if spec is None:
+            return
+        place = folder.path / "teacher"
+        inputs = {
+            "seed": recipe.seed,
+            "teacher": head_key(self.teacher, None),
+            "finetune": spec.model_dump(mode="json"),
+            "train": {
+                key: getattr(recipe.train, key) for key in ("precision", "weight_decay", "max_grad_norm", "evaluate_every")
+            },
+            "data": self._trained_on(),
+            "torch": versions().get("torch"),
+        }
+
+        def work() -> dict[str, Any]:
+            features = self._features(data, data.train, self.teacher)
+            dev = Scorer(
+                recipe.task, data.dev, self._features(data, data.dev, self.teacher), data.labels, recipe.data.answer_unit
+            )
+            collate = make_collator(recipe.task, self.teacher.tokenizer)
+            labelled = self._labelled(features, data)
+            facts = finetune(
+                recipe,
+                self.teacher,
+                features,
+                collate,
+                dev,
+                labelled,
+                work=folder.work / f"teacher-{fingerprint(inputs)}",
+                log=folder.work / "teacher.jsonl",
+            )
+            save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
+            return facts
+
+        facts = folder.stage("finetune", inputs, ["teacher"], work)
+        self.teacher.model, self.teacher.tokenizer = load_head_student(place, CLASSES[recipe.task])
+        self.teacher.untrained = False
+        self.teacher_folder = place
+        self.order = None
+        best = facts["stages"][0]["best_value"]
+        note(f"teacher: fine-tuned, dev {best:.4f}")
+
+    def _features(self, data: TaskData, examples: Any, model: HeadModel | HeadStudent) -> Any:
+        stride = self.recipe.data.stride
+        return make_features(self.recipe.task, examples, model.tokenizer, model.max_length, labels=data.labels, stride=stride)
+
+    def _train_features(self, data: TaskData, model: HeadStudent) -> Any:
+        """Training examples as token ids; answers of unlabelled questions are not told."""
+        features = self._features(data, data.train, model)
+        if isinstance(data.train, SpanExamples):
+            unlabelled = np.asarray(features.example_rows) >= data.labelled
+            features.starts[unlabelled] = features.ends[unlabelled] = UNLABELLED
+        return features
+
+    def _labelled(self, features: Any, data: TaskData) -> int:
+        """How many rows of features have labels; a question may have several windows."""
+        if isinstance(data.train, SpanExamples):
+            return int((np.asarray(features.example_rows) < data.labelled).sum())
+        return data.labelled
+
+    def _teacher_facts(self) -> dict[str, Any]:
+        place = self.teacher_folder or Path(locate_model(self.recipe.teacher.model))
+        config = self.teacher.model.config
+        return {
+            **(card_fields(place) if place.is_dir() else {}),
+            "model": public_name(self.teacher.name),
+            "layers": getattr(config, "num_hidden_layers", None),
+            "dim": getattr(config, "hidden_size", None),
+            "max_length": self.teacher.max_length,
+            **count_parameters(self.teacher.model),
+        }
+
+    def _trained_on(self) -> dict[str, str]:
+        """Hashes of the data files that decide the training: evaluation sets are not among them."""
+        files = self.folder.outputs("data").items()
+        return {name: digest for name, digest in files if Path(name).stem in ("train", "dev", "labels")}
+
+    def _signals(self, data: TaskData, student: HeadStudent) -> tuple[list[np.ndarray] | None, list[np.ndarray] | None]:
+        """The teacher's logits of training and dev rows, where a stage compares with them.
+
+        Where every token has logits the teacher reads the student's tokens; elsewhere each model has its own.
+        """
+        recipe, teacher = self.recipe, self.teacher
+        if not any(loss.name in PREDICTION - {"hard_label"} for stage in recipe.stages for loss in stage.losses):
+            return None, None
+        by_token = recipe.task in ("tokens", "spans")
+        reader = student if by_token else teacher
+        ids = student.ids if by_token else None
+        how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}
+        how |= {} if ids is None else {"ids": fingerprint(ids.tolist())}
+        collate = make_collator(recipe.task, reader.tokenizer)
+        found = []
+        for name, part in (("train", data.train), ("dev", data.dev)):
+            content = {"sha256": self._trained_on()[f"data/{name}.parquet"], **how}
+            features = self._features(data, part, reader)
+            size = recipe.teacher.batch_size
+            found.append(
+                teacher_logits(
+                    teacher, self.teacher_key, self.order, recipe.task, features, collate, content, batch_size=size, ids=ids
+                )
+            )
+        return found[0], found[1]
+
+    def _train(self, data: TaskData) -> HeadStudent:
+        """Train, or load what an earlier run with the same inputs trained."""
+        recipe, folder = self.recipe, self.folder
+        inputs = {
+            "seed": recipe.seed,
+            "task": recipe.task,
+            "start": None if self.start is self.teacher else head_key(self.start, None),
+            "teacher": self.teacher_key,
+            "student": recipe.student.model_dump(mode="json", by_alias=True),
+            "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
+            "train": recipe.train.model_dump(mode="json"),
+            "data": self._trained_on(),
+            "stride": recipe.data.stride,
+            "torch": versions().get("torch"),
+        }
+        place = folder.work / fingerprint(inputs)
+        trained: list[HeadStudent] = []
+
+        def work() -> dict[str, Any]:
+            if not place.exists():
+                for old in folder.work.glob("*"):
+                    if old.is_dir() and not old.name.startswith("teacher-"):
+                        shutil.rmtree(old, ignore_errors=True)
+                folder.log.unlink(missing_ok=True)
+            student = self._build(data)
+            facts = self._fit(student, data, place)
+            save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
+            trained.append(student)
+            return {**facts, "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
+
+        facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
+        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
+        folder.write_recipe(self.recipe)
+        student = trained[0] if trained else self._build(data)
+        if not trained:
+            student.model, student.tokenizer = load_head_student(folder.student, CLASSES[recipe.task])
+        folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
+        return student
+
+    def _fit(self, student: HeadStudent, data: TaskData, place: Path) -> dict[str, Any]:
+        """Train the student through every stage of the recipe."""
+        recipe = self.recipe
+        features = self._train_features(data, student)
+        dev = Scorer(recipe.task, data.dev, self._features(data, data.dev, student), data.labels, recipe.data.answer_unit)
+        logits, dev_logits = self._signals(data, student)
+        inner = InnerTeacher(self.teacher.model, student.ids) if self._runs_beside(student) else None
+        train = train_task
+        if recipe.train.engine == "textbrewer":
+            from ..train.textbrewer import train_textbrewer as train
+        return train(
+            recipe,
+            student.model,
+            features,
+            make_collator(recipe.task, student.tokenizer),
+            dev,
+            work=place,
+            log=self.folder.log,
+            labelled=self._labelled(features, data),
+            logits=logits,
+            dev_logits=dev_logits,
+            inner=inner,
+        )
+
+    def _runs_beside(self, student: HeadStudent) -> bool:
+        """Whether some stage compares inner states, so that the teacher has to run beside the student."""
+        return any(loss.name in INNER for stage in self.recipe.stages for loss in stage.losses)
+
+    def _student_facts(self, student: HeadStudent) -> dict[str, Any]:
+        return {
+            "layers": student.layers or None,
+            "source_layers": student.source_layers or None,
+            "projection": None,
+            "kind": student.kind,
+            "dim": getattr(student.model.config, "hidden_size", None),
+            "from": getattr(self.recipe.student, "from_", "teacher"),
+            "file_mb": file_mb(self.folder.student),
+            **student.facts,
+            **count_parameters(student.model),
+        }
+
+
+def _texts(data: TaskData) -> list[str]:
+    """Every training text, for a trimmed vocabulary."""
+    if isinstance(data.train, SpanExamples):
+        return [*data.train.questions, *dict.fromkeys(data.train.contexts)]
+    return [*data.train.text, *(getattr(data.train, "text_pair", None) or [])]

@@ -1,0 +1,272 @@
+"""Losses between the inner states of a student and of the teacher that runs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teachers.capture import Capture, EncoderShape, States, Wanted, encoder_of, shape_of
+
+from ..errors import DistillError
+from ..losses.attention import attention_kl, attention_mse
+from ..losses.ckd import layer_pair, layer_triple, word_pair, word_triple
+from ..losses.gram import fsp, nst
+from ..losses.hidden import hidden_cosine, hidden_mse, pkd
+from ..losses.minilm import minilm_v1, minilm_v2
+from ..progress import note
+from ..recipe import LossSpec, StageSpec
+from ..recipe_losses import INNER, MASKED_LM, CKDLayer, CKDWord, MiniLMv2, Projected
+from .fit import check_fit, relation_heads
+from .layer_map import LayerPairs, in_words, resolve_layer_map
+from .masked import MaskedLMLosses
+from .weights import weight_of
+
+ON_HIDDEN = {"hidden_mse": hidden_mse, "hidden_cosine": hidden_cosine, "pkd": pkd, "nst": nst}
+ON_SCORES = {"attention_mse": attention_mse, "attention_kl": attention_kl}
+
+
+@dataclass
+class InnerTeacher:
+    """The teacher as losses between inner states need it: running, not stored.
+
+    Attributes:
+        encoder: the teacher's encoder, in eval mode.
+        ids: the teacher's token id of each of the student's, int64 [student vocabulary], where the student's vocabulary
+            was trimmed; None where they are the same.
+        head: the teacher with its masked-LM head, where tokens are masked.
+        tokenizer: of both, where tokens are masked.
+    """
+
+    encoder: nn.Module
+    ids: Tensor | None = None
+    head: Any = None
+    tokenizer: Any = None
+
+    def losses(self, student: nn.Module, stage: StageSpec, seed: int) -> InnerLosses | None:
+        """The stage's losses between inner states, or None where it has none.
+
+        Raises:
+            UserError: they do not fit the two models.
+        """
+        specs = [loss for loss in stage.losses if loss.name in INNER]
+        return InnerLosses(self, student, specs, stage, seed) if specs else None
+
+    def masked(self, student: nn.Module, stage: StageSpec, seed: int) -> MaskedLMLosses | None:
+        """The stage's losses on masked tokens, or None where it has none."""
+        specs = [loss for loss in stage.losses if loss.name in MASKED_LM]
+        return MaskedLMLosses(self.head, encoder_of(student), self.tokenizer, specs, seed) if specs else None
+
+
+class InnerLosses(nn.Module):
+    """Compares inner states layer by layer; of each loss the sum over the matched layers.
+
+    The learned projections are its weights. It listens to the student that trains, and runs the teacher in eval mode
+    without gradient on the same tokens. `close()` leaves both models as they were.
+
+    Args:
+        teacher: the running teacher.
+        student: a model with a transformers encoder inside.
+        specs: losses of `INNER`.
+        stage: names the layer map.
+        seed: of the projections.
+
+    Raises:
+        UserError: a loss or the layer map does not fit the two models.
+    """
+
+    def __init__(self, teacher: InnerTeacher, student: nn.Module, specs: Sequence[LossSpec], stage: StageSpec, seed: int) -> None:
+        super().__init__()
+        self.specs = tuple(specs)
+        ours, theirs = shape_of(encoder_of(student)), shape_of(encoder_of(teacher.encoder))
+        where = f"stages.{stage.name}"
+        self.pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"{where}.layer_map")
+        check_fit(self.specs, theirs, ours, self.pairs, where=f"{where}.losses")
+        self.shapes = (ours, theirs)
+        note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")
+        self.projections = self._projections(ours, theirs, seed)
+        wanted = _wanted(self.specs, self.pairs, ours, theirs)
+        # A tuple keeps the teacher out of the module tree: its weights are neither trained nor written to checkpoints.
+        self._teacher = (encoder_of(teacher.encoder).eval(),)
+        self._ids = (teacher.ids,)
+        heard = Capture(student, wanted[0])
+        try:
+            self._captures = (heard, Capture(teacher.encoder, wanted[1]))
+        except DistillError:
+            heard.close()
+            raise
+
+    def _projections(self, ours: EncoderShape, theirs: EncoderShape, seed: int) -> nn.ModuleDict:
+        """One linear map per name of `_projection_name`; between equal widths it starts as the identity."""
+        names = {name for spec in self.specs for pair in self.pairs if (name := self._projection_name(spec, pair, ours, theirs))}
+        made = nn.ModuleDict()
+        generator = torch.Generator().manual_seed(seed)
+        for name in sorted(names):
+            linear = nn.Linear(ours.hidden, theirs.hidden)
+            with torch.no_grad():
+                if ours.hidden == theirs.hidden:
+                    nn.init.eye_(linear.weight)
+                else:
+                    nn.init.orthogonal_(linear.weight, generator=generator)
+                linear.bias.zero_()
+            made[name] = linear
+        return made
+
+    @staticmethod
+    def _projection_name(spec: LossSpec, pair: tuple[int, int], ours: EncoderShape, theirs: EncoderShape) -> str | None:
+        """The projection that a loss uses for a pair of layers; None for none."""
+        if not isinstance(spec, Projected) or spec.projection == "none":
+            return None
+        if spec.projection == "auto" and ours.hidden == theirs.hidden:
+            return None
+        if spec.projection == "per_layer":
+            return f"{spec.name}_embeddings" if spec.name == "embedding_layer_mse" else f"{spec.name}_{pair[1]}"
+        return "shared"
+
+    def forward(self, features: Mapping[str, Tensor], progress: float | None = 0.0) -> dict[str, Tensor]:
+        """Run the teacher on a batch that the student has just been run on, and compare.
+
+        Args:
+            features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L], the student's ids.
+            progress: share of the stage's steps that is done; None for weights without schedule.
+
+        Returns:
+            Name -> weighted loss.
+        """
+        student = self._captures[0].take()
+        self.run_teacher(features)
+        teacher = self._captures[1].take()
+        mask = features["attention_mask"]
+        return {spec.name: weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
+
+    def run_teacher(self, features: Mapping[str, Tensor]) -> None:
+        """One forward pass of the teacher, in eval mode and without gradient."""
+        (encoder,), (ids,) = self._teacher, self._ids
+        tokens = features["input_ids"]
+        if next(encoder.parameters()).device != tokens.device:
+            encoder.to(tokens.device)
+        inputs = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
+        encoder.eval()
+        with torch.no_grad():
+            encoder(input_ids=tokens if ids is None else ids.to(tokens.device)[tokens], **inputs)
+
+    def _loss(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
+        """One loss over all its layers, unweighted."""
+        if spec.name in ON_SCORES:
+            loss, fill = ON_SCORES[spec.name], 0.0 if spec.name == "attention_mse" else -torch.inf
+            return _sum(loss(*self._scores(student, teacher, pair, fill), mask) for pair in self.pairs)
+        if spec.name in ON_HIDDEN:
+            found = ((self._mapped(spec, student.hidden_states[s], (t, s)), teacher.hidden_states[t]) for t, s in self.pairs)
+            return _sum(ON_HIDDEN[spec.name](ours, theirs, mask) for ours, theirs in found)
+        special: dict[str, Callable[..., Tensor]] = {
+            "embedding_layer_mse": self._embedding_layer,
+            "minilm_v1": self._minilm_v1,
+            "minilm_v2": self._minilm_v2,
+            "ckd_word": self._ckd_word,
+            "ckd_layer": self._ckd_layer,
+            "fsp": self._fsp,
+        }
+        return special[spec.name](spec, student, teacher, mask)
+
+    def _scores(self, student: States, teacher: States, pair: tuple[int, int], fill: float) -> tuple[Tensor, Tensor]:
+        """Raw scores of a pair of layers; `fill` in both where the teacher's layer does not look: too far from the token."""
+        ours, theirs = student.attention_scores[pair[1]], teacher.attention_scores[pair[0]]
+        window = self.shapes[1].windows[pair[0]]
+        if window is None:
+            return ours, theirs
+        place = torch.arange(ours.shape[-1], device=ours.device)
+        far = (place[:, None] - place[None, :]).abs() > window
+        return ours.masked_fill(far, fill), theirs.masked_fill(far, fill)
+
+    def _mapped(self, spec: LossSpec, states: Tensor, pair: tuple[int, int]) -> Tensor:
+        name = self._projection_name(spec, pair, *self.shapes)
+        return states if name is None else self.projections[name](states)
+
+    def _embedding_layer(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
+        ours, theirs = _embeddings(student), _embeddings(teacher)
+        return hidden_mse(self._mapped(spec, ours, self.pairs[0]), theirs, mask)
+
+    def _minilm_v1(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
+        s, t = (shape.layers - 1 for shape in self.shapes)
+        return minilm_v1(*self._scores(student, teacher, (t, s), -torch.inf), student.values[s], teacher.values[t], mask)
+
+    def _minilm_v2(self, spec: MiniLMv2, student: States, teacher: States, mask: Tensor) -> Tensor:
+        ours, theirs = self.shapes
+        s, t = ours.layers - 1, _teacher_layer(spec, theirs)
+        heads = relation_heads(spec.relation_heads, theirs, ours)
+        left, right = ((states.queries[n], states.keys[n], states.values[n]) for states, n in ((student, s), (teacher, t)))
+        return minilm_v2(left, right, mask, relation_heads=heads)
+
+    def _ckd_word(self, spec: CKDWord, student: States, teacher: States, mask: Tensor) -> Tensor:
+        def one(ours: Tensor, theirs: Tensor) -> Tensor:
+            parts = [ours.new_zeros((), dtype=torch.float32)]
+            if spec.pair:
+                parts.append(spec.pair * word_pair(ours, theirs, mask))
+            if spec.triple:
+                parts.append(spec.triple * word_triple(ours, theirs, mask, window=spec.window))
+            return torch.stack(parts).sum()
+
+        return _sum(one(ours, theirs) for ours, theirs in self._with_embeddings(student, teacher))
+
+    def _ckd_layer(self, spec: CKDLayer, student: States, teacher: States, mask: Tensor) -> Tensor:
+        pairs = self._with_embeddings(student, teacher)
+        ours, theirs = torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+        parts = [ours.new_zeros((), dtype=torch.float32)]
+        if spec.pair:
+            parts.append(spec.pair * layer_pair(ours, theirs, mask))
+        if spec.triple:
+            parts.append(spec.triple * layer_triple(ours, theirs, mask))
+        return torch.stack(parts).sum()
+
+    def _with_embeddings(self, student: States, teacher: States) -> list[tuple[Tensor, Tensor]]:
+        """The embedding output and every matched layer, as CKD takes them."""
+        layers = [(student.hidden_states[s], teacher.hidden_states[t]) for t, s in self.pairs]
+        return [(_embeddings(student), _embeddings(teacher)), *layers]
+
+    def _fsp(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
+        steps = zip(self.pairs, self.pairs[1:], strict=False)
+        return _sum(
+            fsp(student.hidden_states[a], student.hidden_states[b], teacher.hidden_states[c], teacher.hidden_states[d], mask)
+            for (c, a), (d, b) in steps
+        )
+
+    def close(self) -> None:
+        """Leave both models as they were found."""
+        for capture in self._captures:
+            capture.close()
+
+
+def _wanted(specs: Sequence[LossSpec], pairs: LayerPairs, ours: EncoderShape, theirs: EncoderShape) -> tuple[Wanted, Wanted]:
+    """What has to be captured of the student and of the teacher."""
+    found = [Wanted(), Wanted()]
+    for spec in specs:
+        for side, shape in enumerate((ours, theirs)):
+            layers = frozenset(pair[1 - side] for pair in pairs)
+            last = frozenset({shape.layers - 1})
+            if spec.name in ON_SCORES:
+                found[side] |= Wanted(attention_scores=layers)
+            elif spec.name == "minilm_v1":
+                found[side] |= Wanted(attention_scores=last, qkv=last)
+            elif isinstance(spec, MiniLMv2):
+                found[side] |= Wanted(qkv=last if side == 0 else frozenset({_teacher_layer(spec, theirs)}))
+            elif spec.name == "embedding_layer_mse":
+                found[side] |= Wanted(embeddings=True)
+            else:
+                found[side] |= Wanted(embeddings=isinstance(spec, CKDWord | CKDLayer), hidden_states=layers)
+    return found[0], found[1]
+
+
+def _teacher_layer(spec: MiniLMv2, theirs: EncoderShape) -> int:
+    return theirs.layers - 1 if spec.teacher_layer is None else spec.teacher_layer
+
+
+def _embeddings(states: States) -> Tensor:
+    assert states.embeddings is not None, "captured, since it is wanted"
+    return states.embeddings
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()

@@ -1,0 +1,230 @@
+"""Run stages through the trainer, one after the other; each resumes where it was cut off."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
+
+from ..files import atomic_folder, disk_errors, read_json, write_json
+from ..progress import Ticks, note
+from ..recipe import Recipe, StageSpec
+from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
+from .judges import Judge
+from .objective import Objective
+from .precision import choose_precision
+from .states import load_state, state_of
+from .trainer import Collate, DistillTrainer, Rows, StageCallback
+
+LOG_LINES = 200
+"""About how many lines a stage writes to log.jsonl."""
+
+LOWER_IS_BETTER = frozenset({"loss"})
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What one stage trains.
+
+    Attributes:
+        objective: student and losses; holds the best weights afterwards.
+        rows: training examples.
+        collate: makes a batch of them.
+        judge: gives the dev metrics.
+        select_by: the dev metric that chooses the checkpoint.
+    """
+
+    objective: Objective
+    rows: Rows
+    collate: Collate
+    judge: Judge
+    select_by: str
+
+
+def train_stages(
+    recipe: Recipe,
+    plan: Callable[[StageSpec], StagePlan],
+    *,
+    work: Path,
+    log: Path,
+    after: Callable[[StagePlan], None] | None = None,
+) -> dict[str, Any]:
+    """Run every stage of a recipe.
+
+    Args:
+        recipe: resolved but for `train.precision`, which may still be `auto`.
+        plan: makes a stage's plan when its turn comes, the seed just set; a stage that is done already gets its weights.
+        work: folder for checkpoints; what is whole there is used, the rest is redone.
+        log: log.jsonl.
+        after: called with a stage's plan when it is done.
+
+    Returns:
+        Facts: {"precision", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped}]}.
+
+    Raises:
+        GateError: the loss is not finite or the student collapsed.
+    """
+    for name in ("transformers.trainer", "transformers.trainer_utils"):  # they speak of their own checkpoints
+        logging.getLogger(name).setLevel(logging.ERROR)
+    facts: list[dict[str, Any]] = []
+    precision: str = recipe.train.precision
+    for stage in recipe.stages:
+        set_seed(recipe.seed)
+        folder = work / stage.name
+        final = folder / "final"
+        made = plan(stage)
+        try:
+            if is_whole(final):
+                load_state(made.objective, safetensors.torch.load_file(final / "model.safetensors"))
+                facts.append(read_json(final / "facts.json"))
+                precision = facts[-1]["precision"]
+                note(f"training: stage '{stage.name}' is done already")
+            else:
+                if precision == "auto":
+                    batch = made.collate([made.rows[row] for row in range(min(stage.batch_size, len(made.rows)))])
+                    batch.pop("row")
+                    precision = _remember(folder / "precision.json", made.objective, batch)
+                with disk_errors(folder):
+                    facts.append(_run_stage(recipe, stage, precision, made, folder=folder, log=log))
+                _finish(made.objective, facts[-1], folder)
+            if after is not None:
+                after(made)
+        finally:
+            made.objective.close()
+    return {"precision": precision, "stages": facts}
+
+
+def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
+    """Write a stage's weights and facts, and drop its checkpoints."""
+    with atomic_folder(folder / "final") as new:
+        safetensors.torch.save_file(state_of(objective), new / "model.safetensors")
+        write_json(new / "facts.json", facts)
+        seal(new)
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
+    """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
+    spec = recipe.train
+    per_epoch = math.ceil(len(plan.rows) / stage.batch_size / spec.gradient_accumulation)
+    steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
+    every = max(1, min(steps, round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)))
+    folder.mkdir(parents=True, exist_ok=True)
+    resume = newest_whole(folder)
+    began = step_of(resume) if resume else 0
+    state = _ended(resume, steps, spec.patience) if resume else None
+    start = time.perf_counter()
+    if state is not None:
+        best = safetensors.torch.load_file(folder / f"checkpoint-{state.best_global_step}" / "model.safetensors")
+        load_state(plan.objective, best)
+    else:
+        if resume:
+            note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
+        title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
+        bar = Ticks(steps - began, title, "steps")
+        callbacks: list[Any] = [StageCallback(bar.tick, note, plan.select_by)]
+        if spec.patience is not None:
+            callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
+        trainer = DistillTrainer(
+            plan.objective,
+            _arguments(recipe, stage, precision, folder, steps, every, plan.select_by),
+            rows=plan.rows,
+            collate=plan.collate,
+            judge=plan.judge,
+            log_path=log,
+            stage=stage.name,
+            resume_step=began,
+            callbacks=callbacks,
+        )
+        try:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        finally:
+            bar.close()
+        state = trainer.state
+    return {
+        "name": stage.name,
+        "precision": precision,
+        "steps": state.global_step,
+        "planned_steps": steps,
+        "epochs": round(state.global_step / per_epoch, 3),
+        "seconds": round(time.perf_counter() - start, 2),
+        "resumed_at": began or None,
+        "best_step": state.best_global_step,
+        "best_value": state.best_metric,
+        "select_by": plan.select_by,
+        "stopped": "early" if state.global_step < steps else "planned end",
+    }
+
+
+def _arguments(
+    recipe: Recipe, stage: StageSpec, precision: str, folder: Path, steps: int, every: int, select_by: str
+) -> TrainingArguments:
+    """The settings of transformers for one stage: `steps` optimizer steps, evaluated and saved after every `every`."""
+    spec = recipe.train
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=stage.batch_size,
+        gradient_accumulation_steps=spec.gradient_accumulation,
+        max_steps=steps,
+        learning_rate=stage.learning_rate,
+        warmup_steps=max(1, math.ceil(steps * stage.warmup)) if stage.warmup else 0,
+        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
+        weight_decay=spec.weight_decay,
+        max_grad_norm=spec.max_grad_norm,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        bf16=precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{select_by}",
+        greater_is_better=select_by not in LOWER_IS_BETTER,
+        logging_steps=max(1, min(every, steps // LOG_LINES)),
+        logging_nan_inf_filter=False,
+        report_to=list(spec.report_to) or "none",
+        run_name=recipe.name,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        average_tokens_across_devices=False,
+        restore_callback_states_from_checkpoint=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _ended(checkpoint: Path, steps: int, patience: int | None) -> TrainerState | None:
+    """The trainer's state in a checkpoint after which nothing was left to train, or None where something is."""
+    state = TrainerState.load_from_json(str(checkpoint / STATE))
+    stopper = state.stateful_callbacks.get("EarlyStoppingCallback", {})
+    waited = stopper.get("attributes", {}).get("early_stopping_patience_counter", 0)
+    return state if state.global_step >= steps or (patience is not None and waited >= patience) else None
+
+
+def _remember(path: Path, objective: Objective, batch: Mapping[str, torch.Tensor]) -> str:
+    """The precision chosen by trial, the same one again after an interruption."""
+    if path.exists():
+        return str(read_json(path)["precision"])
+    objective.train()
+    device = _device(objective.parameters())
+    precision, words = choose_precision(objective, {name: value.to(device) for name, value in batch.items()})
+    write_json(path, {"precision": precision, "measured": words})
+    note(f"training: {precision}, since {words}")
+    return precision
+
+
+def _device(weights: Iterable[torch.nn.Parameter]) -> torch.device:
+    """Where a model's first weight lies."""
+    return next(iter(weights)).device

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+"""Labelled tasks, procedure by procedure: what does distillation add to the same student trained on labels alone?
+
+    DISTILL_BENCH_DATA=DATA DISTILL_BENCH_MODELS=MODELS python scripts/bench/distil_tasks.py [ROW ...] [--seeds 42 43 44]
+
+DATA holds sst2/{train,dev}.tsv and sst2/glue_train_phrases.tsv.gz (English), nsmc/train_sample.txt.gz (Korean reviews),
+wnut17/{wnut17train,emerging.dev}.conll and korquad/KorQuAD_v1.0_dev.json.gz. MODELS holds minilm, mpnet and e5. Students are
+chosen on a tenth of the training rows; SST-2's dev set, 5,000 rows of NSMC, WNUT-17's dev set and 1,000 KorQuAD questions are
+the test sets, each measured once a run.
+
+A row is done once for every seed. What is done already is not done again, so that the script can be stopped and started.
+Results are kept in scripts/bench/results/distil_tasks.json after every run; the last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+import distill
+from distill.evaluate.paired import paired_difference
+from distill.files import atomic_write, read_json, write_json
+
+RESULTS = Path(__file__).parent / "results" / "distil_tasks.json"
+CUT3 = {"kind": "layers", "from": "teacher", "layers": 3}
+TINY = {"kind": "tiny", "size": "4x312"}
+SEEDS = [42, 43, 44]
+QUICK = {"batch": [1], "sequence": [32], "threads": [1], "min_runs": 3, "min_seconds": 0}
+
+HARD = {"name": "hard_label"}
+SOFT = {"name": "soft_cross_entropy", "temperature": 2.0}
+INNER = ["attention_mse", "hidden_mse", "embedding_layer_mse"]
+
+
+def stage(losses: Sequence[Any], epochs: float, rate: float = 1e-4, name: str = "main", **more: Any) -> dict[str, Any]:
+    return {"name": name, "losses": list(losses), "epochs": epochs, "batch_size": 32, "learning_rate": rate, **more}
+
+
+def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 1e-4, **more: Any) -> list[dict[str, Any]]:
+    return [stage(inner, 2, rate, "inner", **more), stage(prediction, 3, rate, "prediction")]
+
+
+def rows() -> dict[str, dict[str, Any]]:
+    """Every row: its data set, teacher, student and stages. A row without `stages` trains on labels alone."""
+    plain = [stage([HARD], 3)]
+    both = [stage([SOFT, {**HARD, "weight": 0.5}], 3)]
+    found: dict[str, dict[str, Any]] = {
+        # SST-2, MiniLM's layers 0, 2 and 5 under a fine-tuned MiniLM
+        "sst2-cut3-labels": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": plain},
+        "sst2-cut3-kd": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": both},
+        "sst2-cut3-tinybert": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(INNER, [SOFT])},
+        # SST-2, at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
+        "sst2-minilm6-labels": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": plain},
+        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both},
+        "sst2-bilstm-labels": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_PLAIN},
+        "sst2-bilstm-kd": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_KD, "unlabelled": True},
+        # the other procedures
+        "sst2-cut3-pkd": {
+            "set": "sst2",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": [
+                stage([{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 10}], 3, layer_map="skip")
+            ],
+        },
+        "sst2-cut3-ckd": {
+            "set": "sst2",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": [stage([SOFT, {"name": "ckd_word", "triple": 10.0}, "ckd_layer"], 3)],
+        },
+        "sst2-cut3-minilm2": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(["minilm_v2"], [SOFT])},
+        "sst2-cut3-distilbert": {
+            "set": "sst2",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": [stage([{**SOFT, "weight": 2.5}, HARD, "hidden_cosine"], 3, layer_map="last")],
+        },
+        "sst2-4x312-labels": {"set": "sst2", "teacher": "minilm", "student": TINY, "stages": [stage([HARD], 5, 3e-4)]},
+        "sst2-4x312-tinybert": {"set": "sst2", "teacher": "minilm", "student": TINY, "stages": two_stages(INNER, [SOFT], 3e-4)},
+        "sst2-4x312-trimmed": {
+            "set": "sst2",
+            "teacher": "minilm",
+            "student": {**TINY, "vocabulary": {"size": 10000}},
+            "stages": two_stages(INNER, [SOFT], 3e-4),
+        },
+        # NSMC under multilingual e5, whose vocabulary is trimmed to the corpus
+        "nsmc-cut4-labels": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": plain},
+        "nsmc-cut4-kd": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": both},
+        "nsmc-cut4-tinybert": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": two_stages(INNER, [SOFT])},
+        "nsmc-bilstm-labels": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_PLAIN},
+        "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_KD},
+        # entities and answers
+        "wnut-cut3-labels": {"set": "wnut", "teacher": "minilm", "student": CUT3, "stages": [stage([HARD], 6, 1e-4)]},
+        "wnut-cut3-tinybert": {
+            "set": "wnut",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": [
+                stage(INNER, 2, 1e-4, "inner"),
+                stage([{"name": "kl_divergence", "temperature": 2}, HARD], 5, 1e-4, "prediction"),
+            ],
+        },
+        "korquad-cut6-tinybert": {
+            "set": "korquad",
+            "teacher": "e5",
+            "student": {**E5_CUT, "layers": 6},
+            "stages": [
+                stage(INNER, 1, 1e-4, "inner"),
+                stage([{"name": "kl_divergence", "temperature": 2}, HARD], 2, 1e-4, "prediction"),
+            ],
+        },
+    }
+    for name, inner in ABLATIONS.items():  # of sst2-cut3-tinybert
+        found[f"sst2-cut3-without-{name}"] = {
+            "set": "sst2",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": two_stages(inner, [SOFT]),
+        }
+    found["sst2-cut3-without-prediction"] = {
+        "set": "sst2",
+        "teacher": "minilm",
+        "student": CUT3,
+        "stages": two_stages(INNER, [HARD]),
+    }
+    return found
+
+
+MINILM6 = {"kind": "layers", "from": "MODELS/minilm", "layers": 6, "vocabulary": {}}
+BILSTM = {"kind": "bilstm", "dim": 300, "hidden": 150}
+E5_CUT = {"kind": "layers", "from": "teacher", "layers": 4, "vocabulary": {}}
+LSTM_PLAIN = [stage([HARD], 8, 1e-3)]
+LSTM_KD = [stage(["logits_mse"], 8, 1e-3)]
+ABLATIONS = {
+    "attention": ["hidden_mse", "embedding_layer_mse"],
+    "hidden": ["attention_mse", "embedding_layer_mse"],
+    "embedding": ["attention_mse", "hidden_mse"],
+}
+
+TASKS = {"sst2": "classification", "nsmc": "classification", "wnut": "tokens", "korquad": "spans"}
+FINETUNE = {
+    "minilm": {"epochs": 4, "batch_size": 32, "learning_rate": 2e-4},
+    "mpnet": {"epochs": 2, "batch_size": 32, "learning_rate": 2e-5},
+    "e5": {"epochs": 2, "batch_size": 32, "learning_rate": 5e-5},
+}
+FINETUNE_LONGER = {("wnut", "minilm"): 8, ("korquad", "e5"): 3}
+
+
+def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
+    """Overrides that name each data set; splits that are ours are written below `work`."""
+    sst2 = {"columns": [0, 1], "header": False}
+    nsmc = _split_nsmc(data / "nsmc" / "train_sample.txt.gz", work)
+    korquad = _split_korquad(data / "korquad" / "KorQuAD_v1.0_dev.json.gz", work)
+    return {
+        "sst2": {
+            "data.train": {"source": str(data / "sst2" / "train.tsv"), **sst2},
+            "data.evaluate": {"test": {"source": str(data / "sst2" / "dev.tsv"), **sst2}},
+        },
+        "nsmc": {
+            "data.train": {"source": str(nsmc[0]), "columns": ["document", "label"]},
+            "data.evaluate": {"test": {"source": str(nsmc[1]), "columns": ["document", "label"]}},
+        },
+        "wnut": {
+            "data.train": str(data / "wnut17" / "wnut17train.conll"),
+            "data.evaluate": {"test": str(data / "wnut17" / "emerging.dev.conll")},
+        },
+        "korquad": {
+            "data.train": str(korquad[0]),
+            "data.evaluate": {"test": str(korquad[1])},
+            "data.answer_unit": "character",
+            "teacher.max_length": 256,
+        },
+    }
+
+
+def _split_nsmc(path: Path, work: Path) -> tuple[Path, Path]:
+    """The first 10,000 rows for training, the next 5,000 for the test; rows without text are left out."""
+    parts = work / "nsmc-train.tsv", work / "nsmc-test.tsv"
+    if not all(part.exists() for part in parts):
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            head, *lines = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        kept = [line for line in lines if len(line) == 3 and line[1].strip()]
+        for part, chosen in zip(parts, (kept[:10_000], kept[10_000:15_000]), strict=True):
+            atomic_write(part, "".join("\t".join(line) + "\n" for line in [head, *chosen]))
+    return parts
+
+
+def _split_korquad(path: Path, work: Path) -> tuple[Path, Path]:
+    """Whole articles: about 3,000 questions for training, about 1,000 others for the test."""
+    parts = work / "korquad-train.json", work / "korquad-test.json"
+    if not all(part.exists() for part in parts):
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            whole = json.load(stream)
+        count, chosen = 0, ([], [])
+        for article in whole["data"]:
+            size = sum(len(paragraph["qas"]) for paragraph in article["paragraphs"])
+            if count < 4000:
+                chosen[0 if count < 3000 else 1].append(article)
+            count += size
+        for part, articles in zip(parts, chosen, strict=True):
+            atomic_write(part, json.dumps({"version": whole.get("version"), "data": articles}, ensure_ascii=False))
+    return parts
+
+
+def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
+    """The folder of the fine-tuned teacher of a row's data set, made once by a short run that ends there."""
+    name = f"{row['set']}-teacher-{row['teacher']}"
+    place = runs / name / "teacher"
+    if not (runs / name / "report.json").exists():
+        settings = dict(FINETUNE[row["teacher"]])
+        settings["epochs"] = FINETUNE_LONGER.get((row["set"], row["teacher"]), settings["epochs"])
+        recipe = {
+            "name": name,
+            "task": TASKS[row["set"]],
+            "teacher": {"model": str(models / row["teacher"]), "max_length": 128, "finetune": settings},
+            "data": {"train": "x", "dev": {"share": 0.1}},
+            "student": {"kind": "layers", "layers": 1},
+            "stages": [stage([HARD], 0.1)],
+            "train": {"patience": None, "evaluate_every": 0.5},
+            "export": {"presets": ["fp32"]},
+            "measure": QUICK,
+        }
+        distill.run(recipe, dict(data), out=runs / name, force=True)
+    return str(place)
+
+
+def one(
+    name: str, row: Mapping[str, Any], seed: int, data: Mapping[str, Any], bench: Path, models: Path, runs: Path
+) -> dict[str, Any]:
+    """One run of a row."""
+    student = dict(row["student"])
+    if "from" in student:
+        student["from"] = student["from"].replace("MODELS", str(models))
+    recipe = {
+        "name": f"{name}-{seed}",
+        "seed": seed,
+        "task": TASKS[row["set"]],
+        "teacher": {"model": teacher_of(row, data, models, runs), "max_length": 128},
+        "data": {"train": "x", "dev": {"share": 0.1}},
+        "student": student,
+        "stages": row["stages"],
+        "train": {"patience": None, "evaluate_every": 1.0, "dropout": 0.3 if student["kind"] == "bilstm" else 0.1},
+        "export": {"presets": ["fp32", "fast", "faithful"] if seed == SEEDS[0] else ["fp32", "fast"]},
+        "measure": QUICK,
+    }
+    more: dict[str, Any] = {}
+    if row.get("unlabelled"):
+        phrases = bench / "sst2" / "glue_train_phrases.tsv.gz"
+        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"]}]
+    start = time.perf_counter()
+    out = runs / f"{name}-{seed}"
+    report = distill.run(recipe, {**data, **more}, out=out, force=True)
+    full = json.loads(report.model_dump_json())
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "models": {
+            model["name"]: {
+                "test": {k: model["quality"]["test"][k] for k in ("metric", "value", "ci95", "n", "retained")},
+                "params": model["params"],
+                "embedding_params": model["embedding_params"],
+                "file_mb": model["file_mb"],
+                "p50_ms": model["latency"][0]["p50_ms"] if model["latency"] else None,
+            }
+            for model in full["models"]
+        },
+        "agreement": full["models"][1]["quality"]["agreement"]["value"],
+        "scores": [
+            round(float(value), 6)
+            for value in pq.read_table(out / "predictions" / "test" / "student.parquet")["score"].to_pylist()
+        ],
+        "teacher_scores": [
+            round(float(value), 6)
+            for value in pq.read_table(out / "predictions" / "test" / "teacher.parquet")["score"].to_pylist()
+        ],
+        "environment": {key: full["environment"].get(key) for key in ("cpu", "cores", "packages")},
+    }
+
+
+def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A line per row: mean over seeds, interval over examples, and the paired difference to the same student on labels alone."""
+    lines = []
+    for name, runs in found.items():
+        first = next(iter(runs.values()))
+        scores = np.array([run["scores"] for run in runs.values()])
+        values = [run["models"]["student"]["test"]["value"] for run in runs.values()]
+        line = {
+            "row": name,
+            "seeds": len(values),
+            "metric": first["models"]["student"]["test"]["metric"],
+            "value": float(np.mean(values)),
+            "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "int8": float(np.mean([run["models"]["fast"]["test"]["value"] for run in runs.values()])),
+            "teacher": first["models"]["teacher"]["test"]["value"],
+            "retained": float(np.mean(values)) / first["models"]["teacher"]["test"]["value"],
+            "n": scores.shape[1],
+            "params": first["models"]["student"]["params"],
+            "embedding_params": first["models"]["student"]["embedding_params"],
+            "teacher_params": first["models"]["teacher"]["params"],
+            "teacher_embedding_params": first["models"]["teacher"]["embedding_params"],
+            "int8_mb": first["models"]["fast"]["file_mb"],
+        }
+        base = found.get(f"{name.rsplit('-', 1)[0]}-labels")
+        if name.startswith("sst2-cut3-without"):
+            base = found.get("sst2-cut3-tinybert")
+        if base and base is not runs:
+            line["difference"] = paired_difference(scores, np.array([run["scores"] for run in base.values()]), rounds=2000)
+            line["difference_to"] = "all losses" if "without" in name else "labels alone"
+        boot = np.random.default_rng(0).integers(0, scores.shape[1], (2000, scores.shape[1]))
+        line["ci95"] = [float(bound) for bound in np.percentile(scores.mean(0)[boot].mean(1), [2.5, 97.5])]
+        lines.append(line)
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = rows()
+    parser.add_argument("names", nargs="*", help=f"which rows; default: all of {', '.join(known)}")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--runs", type=Path, default=Path("runs/bench-tasks"), help="folder for the runs (default: %(default)s)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file for the results (default: %(default)s)")
+    args = parser.parse_args()
+    if "DISTILL_BENCH_DATA" not in os.environ or "DISTILL_BENCH_MODELS" not in os.environ:
+        sys.exit("set DISTILL_BENCH_DATA and DISTILL_BENCH_MODELS to the folders of data and models; see --help")
+    unknown = [name for name in args.names if name not in known]
+    if unknown:
+        sys.exit(f"unknown: {', '.join(unknown)}; one of: {', '.join(known)}")
+    bench, models = Path(os.environ["DISTILL_BENCH_DATA"]).resolve(), Path(os.environ["DISTILL_BENCH_MODELS"]).resolve()
+    runs = args.runs.resolve()
+    data = sources(bench, runs / "data")
+    found: dict[str, Any] = read_json(args.results)["runs"] if args.results.exists() else {}
+    for name in args.names or known:
+        for seed in args.seeds:
+            if str(seed) in found.get(name, {}):
+                continue
+            row = known[name]
+            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], bench, models, runs)
+            args.results.parent.mkdir(parents=True, exist_ok=True)
+            write_json(args.results, {"schema_version": 1, "table": table(found, known), "runs": found})
+            print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
+    print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in table(found, known)}))
+
+
+if __name__ == "__main__":
+    main()

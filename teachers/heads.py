@@ -1,0 +1,268 @@
+"""Transformers models with a task head: the teachers of labelled tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from distill.errors import ModelError
+from distill.files import locate_model, read_json
+
+from .folder import check_folder, download
+
+HeadTask = Literal["classification", "multilabel", "regression", "tokens", "spans"]
+
+CLASSES = {
+    "classification": "AutoModelForSequenceClassification",
+    "multilabel": "AutoModelForSequenceClassification",
+    "regression": "AutoModelForSequenceClassification",
+    "tokens": "AutoModelForTokenClassification",
+    "spans": "AutoModelForQuestionAnswering",
+}
+"""Task -> the class of transformers that has its head."""
+
+PROBLEMS = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+@dataclass
+class HeadModel:
+    """A task model with its tokenizer.
+
+    Attributes:
+        name: what the user called it.
+        model: of transformers, fp32, eval mode.
+        tokenizer: fast.
+        labels: names of its outputs, in order; empty for regression and spans.
+        max_length: longest input in tokens.
+        untrained: whether its head was made anew, at random.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    labels: tuple[str, ...]
+    max_length: int
+    untrained: bool
+
+
+def load_head(
+    name: str,
+    task: HeadTask,
+    *,
+    labels: Sequence[str] | None = None,
+    max_length: int | None = None,
+    revision: str | None = None,
+    seed: int = 0,
+) -> HeadModel:
+    """Load a task model in fp32 and eval mode, from safetensors alone and without running code that came with it.
+
+    Args:
+        name: hub id, folder or `package:NAME`: a task model, or an encoder, which then gets an untrained head.
+        task: which head.
+        labels: names of the outputs of a head that is made anew; a trained head keeps its own.
+        max_length: longest input in tokens; None takes the model's own.
+        revision: hub commit, tag or branch.
+        seed: of an untrained head.
+
+    Raises:
+        ModelError: the model is missing, damaged, needs custom code, holds pickled weights alone, has no fast
+            tokenizer, or `max_length` is more than it has positions for.
+    """
+    place = locate_model(name)
+    folder = Path(place) if Path(place).is_dir() else download(place, revision)
+    check_folder(folder, name)
+    folder = transformer_folder(folder)
+    model, missing = _load(folder, name, task, labels, seed)
+    tokenizer = load_tokenizer(folder, name)
+    limit = _positions(model)
+    own = tokenizer.model_max_length if tokenizer.model_max_length < 1e9 else None
+    asked = max_length or own or limit or 512
+    if max_length is not None and limit is not None and max_length > limit:
+        raise ModelError("max_length is more than this model can read", where=name, got=max_length, expected=f"at most {limit}")
+    if task == "regression" and model.config.num_labels != 1:
+        raise ModelError(
+            "a regression needs a model with one output",
+            where=name,
+            got=f"{model.config.num_labels} outputs: {', '.join(map(str, model.config.id2label.values()))}",
+            expected="1",
+            hint="set task: classification, or name a model that was trained on scores",
+        )
+    names = tuple(str(model.config.id2label[index]) for index in range(model.config.num_labels))
+    return HeadModel(
+        name=name,
+        model=model.float().eval(),
+        tokenizer=tokenizer,
+        labels=names if task not in ("regression", "spans") else (),
+        max_length=min(asked, limit) if limit is not None else asked,
+        untrained=bool(missing),
+    )
+
+
+def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None, seed: int) -> tuple[Any, list[str]]:
+    """The model, and the weights of its head that the folder does not hold."""
+    import transformers
+
+    options: dict[str, Any] = {}
+    made_for = _architecture(folder)
+    head_is_there = made_for.endswith(CLASSES[task].removeprefix("AutoModel"))
+    of_another_task = not head_is_there and made_for.endswith(tuple(name.removeprefix("AutoModel") for name in CLASSES.values()))
+    if not head_is_there:
+        options = {**head_options(task, labels), "ignore_mismatched_sizes": of_another_task}
+    with torch.random.fork_rng(devices=[]), _quiet_loading():
+        torch.manual_seed(seed)
+        try:
+            model, info = getattr(transformers, CLASSES[task]).from_pretrained(
+                str(folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **options,
+            )
+        except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
+            raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+        prefix = f"{model.base_model_prefix}."
+        missing = {key for key in info["missing_keys"] if not key.startswith(prefix)}
+        if of_another_task:
+            missing |= _forget_head(model, prefix, missing)
+    return model, sorted(missing)
+
+
+def _forget_head(model: Any, prefix: str, missing: Collection[str]) -> set[str]:
+    """Make the head anew where weights of another task's head came in under its names; gives these names.
+
+    Args:
+        model: a task model.
+        prefix: what the names of its encoder's weights begin with.
+        missing: weights that are new already.
+    """
+    old = {name: weight for name, weight in model.named_parameters() if not name.startswith(prefix) and name not in missing}
+    deviation = float(getattr(model.config, "initializer_range", 0.02))
+    with torch.no_grad():
+        for name, weight in old.items():
+            if weight.dim() > 1:
+                weight.normal_(0.0, deviation)
+            elif name.endswith("bias"):
+                weight.zero_()
+    return set(old)
+
+
+def head_options(task: HeadTask, labels: Sequence[str] | None) -> dict[str, Any]:
+    """The settings of a config that make a head for a task.
+
+    Args:
+        task: which head.
+        labels: names of its outputs.
+    """
+    if task == "spans":
+        return {"num_labels": 2}
+    if task == "regression":
+        return {"num_labels": 1, "problem_type": PROBLEMS[task]}
+    names = list(labels or ())
+    problem = {"problem_type": PROBLEMS[task]} if task in PROBLEMS else {}
+    return {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {label: index for index, label in enumerate(names)},
+        **problem,
+    }
+
+
+def load_tokenizer(folder: Path, name: str) -> Any:
+    """The fast tokenizer of a model folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise ModelError("this model's tokenizer cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+    if not tokenizer.is_fast:
+        raise ModelError("this model has no fast tokenizer", where=name, expected="a folder with tokenizer.json")
+    return tokenizer
+
+
+def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
+    """A model with its masked-LM head, fp32, eval mode.
+
+    Raises:
+        ModelError: as `load_head`, or the folder holds no trained masked-LM head.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    place = locate_model(name)
+    folder = Path(place) if Path(place).is_dir() else download(place, revision)
+    check_folder(folder, name)
+    folder = transformer_folder(folder)
+    with _quiet_loading():
+        try:
+            model, info = AutoModelForMaskedLM.from_pretrained(
+                str(folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except Exception as error:
+            raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+    tied = ("decoder.weight", "decoder.bias", "vocab_projector.weight")
+    missing = [key for key in info["missing_keys"] if not key.endswith(tied) and "pooler" not in key]
+    if missing:
+        raise ModelError(
+            "this model has no trained masked-LM head",
+            where=name,
+            got=f"missing {', '.join(sorted(missing)[:3])}",
+            expected="a pretrained masked-LM model, not one that was made into a sentence encoder",
+            hint="leave out the losses mlm and mlm_kl",
+        )
+    return model.float().eval()
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where the transformer lies: older sentence-transformers keep it in a folder of its own."""
+    listing = folder / "modules.json"
+    if (folder / "config.json").is_file() or not listing.is_file():
+        return folder
+    return folder / str(next((row.get("path", "") for row in read_json(listing)), ""))
+
+
+def _architecture(folder: Path) -> str:
+    """The class that a folder was saved from."""
+    names = read_json(folder / "config.json").get("architectures") or [""]
+    return str(names[0])
+
+
+def _positions(model: Any) -> int | None:
+    """How many tokens a model has positions for; the RoBERTa kind numbers them from padding_idx + 1."""
+    for module in model.modules():
+        table = getattr(module, "position_embeddings", None)
+        if isinstance(table, nn.Embedding):
+            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None)
+
+
+class _quiet_loading:
+    """transformers warns of a head that is made anew; it is told here in other words, or trained."""
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("transformers")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)

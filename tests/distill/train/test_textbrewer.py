@@ -1,0 +1,334 @@
+"""One recipe through TextBrewer's loop and through the trainer: the same losses, the same weights, and no trace left."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import textbrewer
+import tiny
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from distill.data.examples import LabelSet, SpanExamples, TextExamples, TokenExamples
+from distill.errors import GateError, UserError
+from distill.evaluate.outputs import run_over, torch_predict
+from distill.evaluate.scoring import Scorer, make_collator, make_features
+from distill.recipe import Recipe, normalise
+from distill.recipe_losses import OF_TASK
+from distill.train.inner import InnerTeacher
+from distill.train.task import model_logits
+from distill.train.task_engine import train_task
+from distill.train.textbrewer import train_textbrewer
+from distill.train.textbrewer_guards import DEFINED
+from distill.train.textbrewer_terms import nst_by_width
+from teachers.capture import Capture, Wanted
+from teachers.heads import CLASSES
+
+ENGINES = {"trainer": train_task, "textbrewer": train_textbrewer}
+ROWS, DEV = 40, 16
+LABELS = {"classification": ("a", "b", "c"), "multilabel": ("a", "b", "c"), "tokens": ("O", "B-X", "I-X")}
+
+
+def examples(task: str, start: int, count: int) -> Any:
+    """Sentences whose labels can be read off their words."""
+    texts = tiny.SENTENCES[start : start + count]
+    words = [text.split() for text in texts]
+    if task == "tokens":
+        return TokenExamples(words, [[len(word) % 2 for word in row] for row in words])
+    if task == "spans":
+        ids = [str(number) for number in range(len(texts))]
+        answers = [[(row[1], text.index(row[1]))] for row, text in zip(words, texts, strict=True)]
+        return SpanExamples(ids, ["what comes second?"] * len(texts), texts, answers)
+    sizes = np.array([len(row) for row in words])
+    if task == "regression":
+        return TextExamples(texts, None, sizes / 5.0)
+    if task == "multilabel":
+        return TextExamples(texts, None, np.stack([sizes % number == 0 for number in (2, 3, 5)], 1).astype(np.float32))
+    return TextExamples(texts, None, (sizes % 3).astype(np.int64))
+
+
+def model(task: str, layers: int, hidden: int, seed: int) -> Any:
+    """A small BERT with a head, dropout 0.1, as transformers makes it."""
+    config = tiny._config("bert", layers, hidden, 4, 64, len(tiny.tokenizer()))
+    if task in LABELS:
+        config.num_labels = len(LABELS[task])
+    elif task == "regression":
+        config.num_labels = 1
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = getattr(transformers, CLASSES[task]).from_config(config)
+        made.get_input_embeddings().weight.data *= 4
+    return made.eval()
+
+
+class Trained(NamedTuple):
+    facts: dict[str, Any]
+    log: list[dict[str, Any]]
+    student: Any
+    teacher: Any
+    work: Any
+
+    def steps(self) -> list[dict[str, Any]]:
+        return [line for line in self.log if "losses" in line]
+
+    def dev(self) -> list[dict[str, float]]:
+        return [line["dev"] for line in self.log if "dev" in line]
+
+
+def recipe_of(task: str, stages: list[dict[str, Any]], **values: Any) -> Recipe:
+    stage = {"batch_size": 8, "learning_rate": 1e-3, "max_steps": 1}
+    return Recipe.model_validate(
+        normalise(
+            {
+                "name": "tiny",
+                "task": task,
+                "teacher": "unused",
+                "data": {"train": "unused.tsv"},
+                "student": {"kind": "tiny", "layers": 2, "hidden": 32},
+                "stages": [{"name": f"s{number}"} | stage | extra for number, extra in enumerate(stages)],
+                "train": {"precision": "fp32", "patience": None, "evaluate_every": 2, "select_by": "task_metric"} | values,
+            }
+        )
+    )
+
+
+@pytest.fixture
+def train(tmp_path):
+    """train(engine, losses or stages, task="classification", teacher_width=48, ...) -> Trained."""
+
+    def run(engine, stages, *, task="classification", width=48, touch=None, folder=None, labelled=None, **values) -> Trained:
+        recipe = recipe_of(task, stages, **values)
+        teacher, student = model(task, 4, width, 1), model(task, 2, 32, 2)
+        tokenizer = tiny.tokenizer()
+        collate = make_collator(task, tokenizer)
+        names = LabelSet(LABELS.get(task, ()))
+        parts = [examples(task, start, count) for start, count in ((0, ROWS), (100, DEV))]
+        rows, dev = (make_features(task, part, tokenizer, 64, labels=names, stride=8) for part in parts)
+        said = [
+            run_over(torch_predict(lambda batch: model_logits(teacher, batch, task), torch.device("cpu")), features, collate)
+            for features in (rows, dev)
+        ]
+        if touch is not None:
+            touch(student, teacher)
+        place = tmp_path / (folder or engine)
+        place.mkdir(exist_ok=True)
+        facts = ENGINES[engine](
+            recipe,
+            student,
+            rows,
+            collate,
+            Scorer(task, parts[1], dev, names),
+            work=place / "work",
+            log=place / "log.jsonl",
+            labelled=labelled,
+            logits=said[0],
+            dev_logits=said[1],
+            inner=InnerTeacher(teacher),
+        )
+        log = [json.loads(line) for line in (place / "log.jsonl").read_text("utf-8").splitlines()]
+        return Trained(facts, log, student, teacher, place / "work")
+
+    return run
+
+
+SOFT = {"name": "soft_cross_entropy", "temperature": 4, "weight": 0.7}
+HARD = {"name": "hard_label", "weight": 0.3}
+EVERYTHING = [
+    SOFT,
+    HARD,
+    {"name": "attention_mse", "weight": 0.2},
+    {"name": "hidden_mse", "weight": 1.5},
+    "embedding_layer_mse",
+    {"name": "hidden_cosine", "projection": "per_layer"},
+    {"name": "pkd", "weight": 3},
+    {"name": "nst", "weight": 0.01},
+]
+EQUAL_WIDTHS = ["fsp", {"name": "hidden_mse", "projection": "shared"}, "hidden_cosine", "attention_mse"]
+
+
+def flat(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Every number of a log by stage, step and name."""
+    found = {}
+    for line in lines:
+        values = {key: value for key, value in line.items() if isinstance(value, float)}
+        values |= {f"{part}.{key}": value for part in ("losses", "dev") for key, value in line.get(part, {}).items()}
+        found |= {f"{line['stage']} {line['step']} {key}": value for key, value in values.items()}
+    return found
+
+
+def assert_same_steps(one: Trained, other: Trained) -> None:
+    """The two logs tell the same steps: every loss by name, gradient norm, rate and dev metric, to 1e-5."""
+    assert flat(one.log) == pytest.approx(flat(other.log), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("losses", "width"),
+    [(EVERYTHING, 48), (["logits_mse", HARD, "hidden_mse"], 48), (EQUAL_WIDTHS, 32), (["hard_label"], 48)],
+    ids=["everything", "logits_mse", "equal widths", "labels alone"],
+)
+def test_one_step_has_the_same_losses(train, losses, width):
+    both = [train(engine, [{"losses": losses}], width=width) for engine in ENGINES]
+    assert len(both[0].steps()[0]["losses"]) == len(losses)
+    assert_same_steps(*both)
+    assert {line["step"] for line in both[0].log} == {1}
+
+
+@pytest.mark.parametrize("task", sorted(OF_TASK.keys() - {"classification", "embedding"}))
+def test_one_step_of_every_task(train, task):
+    possible = [DEFINED & OF_TASK[task] - {"logits_mse"}, DEFINED & OF_TASK[task] - {"soft_cross_entropy"}]
+    for losses in {frozenset(some) for some in possible}:
+        stage = {"losses": [{"name": name, "weight": 0.5} for name in sorted(losses | {"hidden_mse"})]}
+        both = [train(engine, [stage], task=task, folder=f"{engine} {len(losses)}") for engine in ENGINES]
+        assert len(both[0].steps()[0]["losses"]) == len(losses) + 1
+        assert_same_steps(*both)
+
+
+def test_several_steps_have_the_same_weights(train):
+    """Two epochs and a part of a third, with a schedule, warmup, weight decay, and gradients that are always clipped.
+
+    Rounding is all that may differ: both add the same float32 terms up in another order, which moves a gradient by some
+    1e-7 of its size and, through AdamW, a weight by as much of the rate at each step: well below 12 x 1e-3 x 1e-3.
+    Projections are compared as well: clipped by themselves, or not at all, they would differ by far more.
+    """
+    stage = {"losses": EVERYTHING, "max_steps": 12, "warmup": 0.25, "schedule": "cosine"}
+    both = [train(engine, [stage], max_grad_norm=0.5, weight_decay=0.1, evaluate_every=12) for engine in ENGINES]
+    assert_same_steps(*both)
+    assert min(line["grad_norm"] for line in both[0].steps()) > 1
+    weights = [load_file(trained.work / "s0" / "final" / "model.safetensors") for trained in both]
+    assert weights[0].keys() == weights[1].keys() > {"inner.projections.shared.weight", "student.classifier.bias"}
+    start = model("classification", 2, 32, 2).state_dict()
+    moved = [float((ours - weights[0][f"student.{name}"]).abs().max()) for name, ours in start.items()]
+    assert np.median(moved) > 2e-3
+    assert max(float((ours - weights[1][name]).abs().max()) for name, ours in weights[0].items()) < 1e-5
+    told = [dict(trained.facts["stages"][0]) for trained in both]
+    for facts in told:
+        assert facts.pop("seconds") > 0
+    assert told[0] == told[1]
+    assert both[0].facts.keys() == both[1].facts.keys()
+
+
+def test_dropout_falls_alike(train):
+    stage = {"losses": EVERYTHING, "max_steps": 8, "warmup": 0}
+    both = [train(engine, [stage], dropout=0.1) for engine in ENGINES]
+    assert_same_steps(*both)
+    assert flat(both[0].log) != pytest.approx(flat(train("textbrewer", [stage], folder="none").log), rel=1e-3)
+
+
+def test_two_stages_schedules_and_labelled_rows(train):
+    """TinyBERT's two stages: inner states, chosen by their loss; then predictions on the rows with labels, ending early."""
+    first = {"losses": EVERYTHING[2:5], "max_steps": 6, "schedule": "constant"}
+    second = {
+        "losses": [
+            {"name": "soft_cross_entropy", "temperature": 2, "weight": 3, "weight_schedule": "linear_growth"},
+            {"name": "hard_label", "weight_schedule": "linear_decay"},
+        ],
+        "max_steps": 16,
+        "data": "labelled",
+    }
+    both = [train(engine, [first, second], labelled=20, patience=2) for engine in ENGINES]
+    assert_same_steps(*both)
+    told = [[{k: v for k, v in stage.items() if k != "seconds"} for stage in trained.facts["stages"]] for trained in both]
+    for ours, theirs in zip(*told, strict=True):
+        assert ours.pop("best_value") == pytest.approx(theirs.pop("best_value"), rel=1e-5)
+        assert ours == theirs
+    assert told[1][0]["select_by"] == "loss"
+    assert told[1][1]["stopped"] == "early"
+    # The best weights are back, not the last: they judge as the best step did.
+    left = [trained.student.state_dict() for trained in both]
+    assert max(float((ours - left[1][name]).abs().max()) for name, ours in left[0].items()) < 1e-5
+
+
+def test_nothing_of_textbrewer_is_left(train, tmp_path, monkeypatch, capfd):
+    """No pickle, no events, no folder of its own, no bar; both models as they were but for the student's weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(torch, "save", None)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    presets = set(textbrewer.presets.KD_LOSS_MAP), list(textbrewer.FEATURES)
+    before, trained = [], []
+
+    def touch(student, teacher):
+        before.append({name: weight.clone() for name, weight in teacher.state_dict().items()})
+        before.append([sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in x.modules()) for x in (student, teacher)])
+        teacher.register_forward_hook(lambda *_: pytest.fail("the whole teacher runs, where its encoder is enough"))
+        handle = teacher.base_model.register_forward_hook(lambda module, *_: trained.append(module.training))
+        before.append(handle)
+
+    done = train("textbrewer", [{"losses": EVERYTHING, "max_steps": 5}], touch=touch)
+    before[2].remove()
+    assert trained
+    assert not any(trained)
+    teacher, student = done.teacher, done.student
+    assert all(torch.equal(weight, before[0][name]) for name, weight in teacher.state_dict().items())
+    assert not any(module.training for side in (teacher, student) for module in side.modules())
+    assert all(weight.requires_grad for side in (teacher, student) for weight in side.parameters())
+    assert all(weight.grad is None for weight in teacher.parameters())
+    left = [sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in x.modules()) for x in (student, teacher)]
+    assert left == [before[1][0], before[1][1] + 1]
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    final = "textbrewer/work/s0/final"
+    assert files == {"textbrewer/log.jsonl", f"{final}/model.safetensors", f"{final}/facts.json", f"{final}/complete.json"}
+    assert not list((tmp_path / "temporary").iterdir())
+    assert presets == (set(textbrewer.presets.KD_LOSS_MAP), list(textbrewer.FEATURES))
+    assert "it/s" not in capfd.readouterr().err
+
+
+def test_a_finished_stage_is_not_trained_twice(train):
+    stages = [{"losses": EVERYTHING[2:4], "max_steps": 2}, {"losses": [HARD], "max_steps": 2}]
+    first = train("textbrewer", stages)
+    again = train("textbrewer", stages)
+    assert again.facts == first.facts
+    assert again.log == first.log
+    weights = first.student.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in again.student.state_dict().items())
+    (first.work / "s1" / "final" / "complete.json").unlink()  # cut off in the second stage: that one starts again
+    third = train("textbrewer", stages)
+    assert third.facts["stages"][0] == first.facts["stages"][0]
+    assert flat(third.log) == flat(first.log)
+
+
+@pytest.mark.parametrize("side", ["student", "teacher"])
+def test_a_loss_that_is_no_number_stops(train, side):
+    models = []
+
+    def touch(student, teacher):
+        models.extend([student, teacher])
+        with torch.no_grad():
+            (student if side == "student" else teacher).base_model.embeddings.LayerNorm.bias[3] = torch.nan
+
+    with pytest.raises(GateError, match="not a finite number") as caught:
+        train("textbrewer", [{"losses": EVERYTHING[:4]}], touch=touch)
+    assert "step 0" in str(caught.value)
+    assert "hidden_mse" in str(caught.value)
+    for one in models:
+        assert all(weight.requires_grad for weight in one.parameters())
+        with Capture(one, Wanted(embeddings=True)):  # refused if another one still listens
+            pass
+
+
+def test_a_refusal_comes_before_the_first_step(train, tmp_path):
+    with pytest.raises(UserError, match="precision"):
+        train("textbrewer", [{"losses": [SOFT]}], precision="bf16")
+    with pytest.raises(UserError, match="kl_divergence"):
+        train("textbrewer", [{"losses": [HARD]}, {"losses": ["kl_divergence"]}])
+    assert not (tmp_path / "textbrewer" / "log.jsonl").exists()
+
+
+def test_precision_auto_is_fp32(train):
+    assert train("textbrewer", [{"losses": [HARD]}], precision="auto").facts["precision"] == "fp32"
+
+
+def test_nst_has_the_width_for_a_divisor_with_a_mask_and_without():
+    """Student 1 / width, teacher 0: the Gram matrices are ones and zeros, the loss 1; TextBrewer's own has (width / length)^2."""
+    student = [torch.ones(2, 6, 3)] * 2
+    teacher = [torch.zeros(2, 6, 5)] * 2
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1] * 6])
+    assert float(nst_by_width(student, teacher)) == pytest.approx(1)
+    assert float(nst_by_width(student, teacher, mask)) == pytest.approx(1)
+    assert float(textbrewer.MATCH_LOSS_MAP["nst"](student, teacher, mask)) == pytest.approx(0.25)
