@@ -251,3 +251,150 @@ def write_sts(path: Path, rows: list[tuple[str, str, float]] | None = None) -> P
         writer.writerow(["sentence1", "sentence2", "score"])
         writer.writerows(sts_rows() if rows is None else rows)
     return path
+
+
+# Labelled tasks: what a sentence of `SENTENCES` is called follows from its words, so that a small model can learn it.
+
+ENGLISH: list[str] = [sentence for sentence in SENTENCES if sentence.isascii()]
+"""The 280 English sentences."""
+
+TASK_FILES = {
+    "classification": "rows.tsv",
+    "pairs": "pairs.tsv",
+    "multilabel": "tags.jsonl",
+    "regression": "scores.tsv",
+    "tokens": "words.conll",
+    "spans": "questions.json",
+}
+"""Kind of labelled data -> name of the file that `write_task` makes."""
+
+LABELS = ("place", "time", "weather")
+"""The three classes of `text_rows`, in the order of a data set that sorts them."""
+
+_PLACES = {"river": "place", "station": "place", "morning": "time", "day": "time", "rain": "weather"}
+
+
+def text_rows(count: int | None = None) -> list[tuple[str, str]]:
+    """(sentence, label) rows: one of `LABELS`, told by the sentence's last words."""
+    rows = [(sentence, next(label for word, label in _PLACES.items() if word in sentence)) for sentence in ENGLISH]
+    return rows[:count]
+
+
+def pair_rows(count: int | None = None) -> list[tuple[str, str, str]]:
+    """(sentence, sentence, label) rows: `same` where both speak of the same person, else `other`."""
+    rows = []
+    for number, (first, second) in enumerate(zip(ENGLISH, [*ENGLISH[1:], ENGLISH[0]], strict=True)):
+        if number % 2:
+            second = " ".join([*first.split()[:2], *second.split()[2:]])
+        rows.append((first, second, "same" if first.split()[:2] == second.split()[:2] else "other"))
+    return rows[:count]
+
+
+def tag_rows(count: int | None = None) -> list[tuple[str, list[str]]]:
+    """(sentence, labels) rows with none to two of `animal`, `outside` and `late`."""
+    words = {"animal": ("dog",), "outside": ("river", "park"), "late": ("last", "after")}
+    rows = [
+        (sentence, [label for label, told in words.items() if any(word in sentence for word in told)]) for sentence in ENGLISH
+    ]
+    return rows[:count]
+
+
+def score_rows(count: int | None = None) -> list[tuple[str, float]]:
+    """(sentence, score) rows: the score grows with the words of the sentence that begin with r, s or t."""
+    rows = [(sentence, 0.5 * sum(word[0] in "rst" for word in sentence.split())) for sentence in ENGLISH]
+    return rows[:count]
+
+
+def conll_rows(count: int | None = None) -> list[list[tuple[str, str]]]:
+    """Sentences as (word, tag) rows: who acts is a PER of one to three words, the last word a WHERE."""
+    rows = []
+    for sentence in ENGLISH:
+        words = sentence.rstrip(".").split()
+        end = next(place for place, word in enumerate(words) if word in _NOUNS) + 1
+        tags = ["B-PER", *["I-PER"] * (end - 1), *["O"] * (len(words) - end - 1), "B-WHERE"]
+        rows.append(list(zip(words, tags, strict=True)))
+    return rows[:count]
+
+
+_NOUNS = ("woman", "man", "teacher", "doctor", "committee", "neighbour", "dog")
+
+
+def squad_rows(count: int | None = None) -> list[tuple[str, str, str]]:
+    """(question, context, answer) rows: who does something, asked of two sentences."""
+    rows = []
+    for number, sentence in enumerate(ENGLISH):
+        other = ENGLISH[(number + 1) % len(ENGLISH)]
+        context = f"{sentence} {other}" if number % 2 else f"{other} {sentence}"
+        words = sentence.split()
+        end = next(place for place, word in enumerate(words) if word in _NOUNS) + 1
+        rows.append((f"Who {' '.join(words[end:]).rstrip('.')}?", context, " ".join(words[:end])))
+    return rows[:count]
+
+
+def write_task(folder: Path, kind: str, start: int = 0, end: int | None = None, name: str | None = None) -> Path:
+    """A labelled file of one kind of `TASK_FILES`, rows `start` to `end`; `name` instead of the usual one."""
+    import json
+
+    path = Path(folder) / (name or TASK_FILES[kind])
+    part = slice(start, end)
+    if kind == "tokens":
+        text = "\n".join("".join(f"{word}\t{tag}\n" for word, tag in rows) for rows in conll_rows()[part])
+    elif kind == "spans":
+        found = []
+        for number, (question, context, answer) in list(enumerate(squad_rows()))[part]:
+            place = {"text": answer, "answer_start": context.index(answer)}
+            found.append({"context": context, "qas": [{"id": f"q{number}", "question": question, "answers": [place]}]})
+        text = json.dumps({"version": "1.1", "data": [{"title": "tiny", "paragraphs": found}]})
+    elif kind == "multilabel":
+        text = "".join(json.dumps({"text": row, "labels": labels}) + "\n" for row, labels in tag_rows()[part])
+    else:
+        rows: dict[str, Any] = {"classification": text_rows, "pairs": pair_rows, "regression": score_rows}
+        head = {"classification": "text\tlabel", "pairs": "text\ttext_pair\tlabel", "regression": "text\tscore"}
+        text = "\n".join([head[kind], *("\t".join(map(str, row)) for row in rows[kind]()[part])]) + "\n"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def _model(auto_class: str, folder: Path, family: str, shape: dict[str, int], seed: int, options: dict[str, Any]) -> Path:
+    """A random transformers model with a head, and its tokenizer."""
+    import torch
+    import transformers
+
+    positions = shape.get("positions", 64)
+    words = tokenizer(family, positions)
+    config = _config(
+        family,
+        shape.get("layers", 4),
+        shape.get("hidden", 32),
+        shape.get("heads", 4),
+        positions,
+        shape.get("vocabulary", len(words)),
+    )
+    for key, value in options.items():
+        setattr(config, key, value)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = getattr(transformers, auto_class).from_config(config)
+        model.get_input_embeddings().weight.data *= 8
+    model.eval().save_pretrained(folder)
+    words.save_pretrained(folder)
+    return Path(folder)
+
+
+def write_masked_lm(folder: Path, family: str = "bert", *, seed: int = 0, **shape: int) -> Path:
+    """A random encoder with a masked-LM head, saved: `shape` has layers, hidden, heads, positions."""
+    return _model("AutoModelForMaskedLM", folder, family, shape, seed, {})
+
+
+def write_classifier(
+    folder: Path,
+    labels: tuple[str, ...] = LABELS,
+    family: str = "bert",
+    *,
+    auto_class: str = "AutoModelForSequenceClassification",
+    seed: int = 0,
+    **shape: int,
+) -> Path:
+    """A random model with the head of `auto_class` and these labels, saved as a fine-tuned one would be."""
+    options = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {x: i for i, x in enumerate(labels)}}
+    return _model(auto_class, folder, family, shape, seed, options)

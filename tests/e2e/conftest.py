@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import stopwatch
 import tiny
 
 
@@ -49,34 +50,8 @@ def recipe_file(home):
 @pytest.fixture
 def no_stopwatch(monkeypatch):
     """measure.json without measuring, for tests of something else; gives the names of the variants it was asked for."""
-    asked = []
-
-    def measure_models(variants, *, batch, sequence, threads, min_runs, min_seconds, root):
-        from distill.measure.hardware import environment
-        from distill.measure.size import file_mb
-
-        asked.append([variant.name for variant in variants])
-        row = {"batch": 1, "sequence": 32, "threads": 1, "p50_ms": 1.0, "p90_ms": 1.0, "p99_ms": None, "cpu_ms": 1.0, "n": 3}
-        return {
-            "schema_version": 1,
-            "environment": environment(),
-            "grid": {"batch": list(batch), "sequence": list(sequence), "threads": list(threads)},
-            "variants": [
-                {
-                    "name": variant.name,
-                    "role": variant.role,
-                    "format": variant.format,
-                    "path": variant.shown_path(root),
-                    "file_mb": file_mb(variant.weights or variant.location()),
-                    "load_ms": 1.0,
-                    "peak_rss_mb": 1.0,
-                    "latency": [{**row, "sentences_per_s": 1000.0, "noisy": False, "samples_ms": [1.0, 1.0, 1.0]}],
-                }
-                for variant in variants
-            ],
-        }
-
-    monkeypatch.setattr("distill.proving.measure_models", measure_models)
+    asked: list[list[str]] = []
+    monkeypatch.setattr("distill.proving.measure_models", stopwatch.stand_in(asked))
     return asked
 
 

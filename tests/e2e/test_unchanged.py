@@ -10,7 +10,7 @@ import tiny
 
 import distill
 from distill.files import sha256_file
-from distill.train import engine
+from distill.train import stages as training
 
 FEW = "train.max_steps=3"
 
@@ -51,7 +51,7 @@ NOT_AGAIN = [
 
 def test_the_resolved_recipe_in_its_own_folder_runs_nothing(quick, tmp_path, monkeypatch, never):
     """The precision was chosen by the run, and stands in recipe.yaml."""
-    monkeypatch.setattr(engine, "choose_precision", lambda *a: ("fp32", "measured"))
+    monkeypatch.setattr(training, "choose_precision", lambda *a: ("fp32", "measured"))
     out = tmp_path / "run"
     report = quick(out, FEW, "train.precision=auto")
     before = {name: entry["key"] for name, entry in stages(out).items()}

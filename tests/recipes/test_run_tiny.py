@@ -6,63 +6,191 @@ import json
 
 import numpy as np
 import pytest
+import stopwatch
 import tiny
+import torch
 import yaml
 
 from distill.recipe_load import load_recipe, recipe_names
 
-PRESETS = {"quickstart": "[fp32, fast, faithful]"}
+ALL = "[fp32, fast, faithful]"
+SMALL = "student={kind: tiny, layers: 2, hidden: 24, heads: 4}"
 FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+REPORT = {"report.md", "report.html", "report.json", "parity.json", "measure.json", "quality.json", "log.jsonl", "data"}
+MEASURED = {"quickstart", "tinybert-task", "bert-to-bilstm", "tinybert-qa"}
+"""One recipe of each way is measured with the real stopwatch."""
+
+CHANGES = {
+    # What does not fit a teacher of 4 layers, 48 wide with 4 heads, and who makes all three files.
+    "quickstart": [f"export.presets={ALL}", "data.augment.sentences=60", "data.augment.max_words=25"],
+    "sbert-mini": ["student.layers=2"],
+    "static": [f"export.presets={ALL}", "data.augment.sentences=60", "data.augment.max_words=25", "student.dim=24"],
+    "tinybert-general": [SMALL],
+    "minilm-v2": [SMALL],
+    "distilbert": ["student.layers=[0, 2]"],
+    "tinybert-task": [f"export.presets={ALL}", SMALL],
+    "bert-to-bilstm": [f"export.presets={ALL}", "student.dim=24", "student.hidden=12"],
+    "tinybert-ner": ["student.layers=2"],
+    "tinybert-qa": ["student.layers=2", "data.stride=16"],
+}
+OF_EMBEDDING = [name for name in recipe_names() if load_recipe(name).task == "embedding"]
+OF_TASK = [name for name in recipe_names() if name not in OF_EMBEDDING]
+CLASSES = {
+    "classification": "AutoModelForSequenceClassification",
+    "tokens": "AutoModelForTokenClassification",
+    "spans": "AutoModelForQuestionAnswering",
+}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
+    """Folders: sentence-transformers teacher and start, a plain encoder, one with its masked-LM head."""
     folder = tmp_path_factory.mktemp("models")
-    return tiny.saved(folder / "teacher", layers=4, hidden=48), tiny.saved(folder / "start", layers=3, hidden=32, seed=1)
+    tiny.saved(folder / "teacher", layers=4, hidden=48)
+    tiny.saved(folder / "start", layers=3, hidden=32, seed=1)
+    tiny.write_masked_lm(folder / "masked", layers=4, hidden=48)
+    return folder
+
+
+@pytest.fixture
+def run(models, tmp_path, monkeypatch):
+    """run(name, *overrides) -> (Report, run folder): three steps a stage, the smallest grid, fp32 unless told otherwise."""
+    import distill
+
+    def run(name, *overrides):
+        if name not in MEASURED:
+            monkeypatch.setattr("distill.proving.measure_models", stopwatch.stand_in([]))
+        common = [
+            "teacher.max_length=64",
+            "train.max_steps=3",
+            "train.batch_size=16",
+            "train.precision=fp32",
+            "export.presets=[fp32]",
+            "measure={batch: [1], sequence: [32], threads: [1], min_runs: 3, min_seconds: 0}",
+        ]
+        out = tmp_path / "run"
+        return distill.run(name, [*common, *overrides, *CHANGES.get(name, [])], out=out), out
+
+    return run
+
+
+def check_folder(out, name, models):
+    """What every run leaves, whatever it is about."""
+    assert {item.name for item in out.iterdir()} >= REPORT
+    presets = yaml.safe_load(next((x.partition("=")[2] for x in CHANGES.get(name, []) if "presets" in x), "[fp32]"))
+    assert {item.name for item in (out / "student" / "onnx").iterdir()} == {*(FILES[preset] for preset in presets), "gates.json"}
+    assert not list(out.rglob("*.bin")) + list(out.rglob("*.pt")) + list(out.rglob("*.tmp-*"))
+    assert load_recipe(out / "recipe.yaml").teacher.model.startswith(str(models))
+    assert str(models) not in (out / "student" / "config.json").read_text()
+    steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    for stage in load_recipe(name).stages:
+        line = next(line for line in steps if line["stage"] == stage.name and "loss" in line)
+        assert {loss.name for loss in stage.losses} <= set(line["losses"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", recipe_names())
-def test_it_runs(name, models, tmp_path):
+@pytest.mark.parametrize("name", OF_EMBEDDING)
+def test_an_embedding_recipe_runs(name, models, run, tmp_path):
     import distill
 
-    teacher, start = models
-    recipe = load_recipe(name)
-    presets = PRESETS.get(name, "[fp32]")
-    overrides = [
+    teacher = models / ("masked" if name == "distilbert" else "teacher")
+    changes = [f"student.from={models / 'start'}"] if getattr(load_recipe(name).student, "from_", "teacher") != "teacher" else []
+    report, out = run(
+        name,
         f"teacher.model={teacher}",
-        "teacher.max_length=64",
         f"data.train={tiny.write_lines(tmp_path / 'sentences.txt')}",
         f"data.evaluate.sts={tiny.write_sts(tmp_path / 'sts.csv')}",
-        "train.max_steps=3",
-        "train.batch_size=16",
-        "train.precision=fp32",
-        f"export.presets={presets}",
-        "measure={batch: [1], sequence: [32], threads: [1], min_runs: 3, min_seconds: 0}",
-    ]
-    if recipe.data.augment:
-        overrides += ["data.augment.sentences=60", "data.augment.max_words=25"]
-    if recipe.student.from_ != "teacher":
-        overrides += [f"student.from={start}", "student.layers=2"]
-    out = tmp_path / "run"
-    report = distill.run(name, overrides, out=out)
-
+        *changes,
+    )
     assert report.passed
     assert json.loads((out / "report.json").read_text())["headline"]["task"] == "sts"
-    assert {"report.md", "report.html", "parity.json", "measure.json", "quality.json", "log.jsonl", "data"} <= {
-        item.name for item in out.iterdir()
-    }
-    made = yaml.safe_load(presets)
-    assert {item.name for item in (out / "student" / "onnx").iterdir()} == {*(FILES[preset] for preset in made), "gates.json"}
     assert "work" not in {item.name for item in out.iterdir()}
-    assert not list(out.rglob("*.bin")) + list(out.rglob("*.pt")) + list(out.rglob("*.tmp-*"))
-    resolved = load_recipe(out / "recipe.yaml")
-    assert resolved.teacher.model == str(teacher)
+    check_folder(out, name, models)
 
     from sentence_transformers import SentenceTransformer
 
     texts = [*tiny.SENTENCES[:5], ""]
     torch_vectors = SentenceTransformer(str(out / "student"), device="cpu").encode(texts)
     onnx_vectors = distill.load(out / "student", precision="fp32").encode(texts)
-    assert torch_vectors.shape == (6, 48)
+    width = 24 if "tiny" in str(CHANGES.get(name)) or name == "static" else 48
+    assert torch_vectors.shape == (6, width)
     assert np.abs(torch_vectors - onnx_vectors).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_TASK)
+def test_a_task_recipe_runs(name, models, run, tmp_path):
+    recipe = load_recipe(name)
+    train = tiny.write_task(tmp_path, recipe.task, 0, 120)
+    test = tiny.write_task(tmp_path, recipe.task, 120, 160, f"test-{train.name}")
+    report, out = run(
+        name,
+        f"teacher.model={models / 'teacher'}",
+        "teacher.finetune={epochs: 0.2}",
+        f"data.train={train}",
+        f"data.evaluate.test={test}",
+    )
+    assert report.passed
+    found = json.loads((out / "report.json").read_text())
+    assert found["headline"]["task"] == "test"
+    check_folder(out, name, models)
+    rows(out, 40)
+    answers(out / "student", recipe.task)
+
+
+def rows(out, count):
+    """One row per example and model."""
+    import pyarrow.parquet as pq
+
+    found = {file.stem: pq.read_table(file) for file in (out / "predictions" / "test").glob("*.parquet")}
+    assert set(found) >= {"teacher", "student", "fp32"}
+    for table in found.values():
+        assert table.num_rows == count
+        assert {"prediction", "score"} <= set(table.column_names)
+    quality = json.loads((out / "quality.json").read_text())
+    assert set(quality["models"]) == set(found)
+
+
+def answers(folder, task):
+    """Plain clients load the student and its fp32 file, and both say the same, padded or not."""
+    import onnxruntime
+    import transformers
+
+    from students.heads import load_head_student
+
+    model, tokenizer = load_head_student(folder, CLASSES[task])
+    if hasattr(transformers, type(model).__name__):
+        model = getattr(transformers, CLASSES[task]).from_pretrained(folder).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    second = tiny.ENGLISH[3:6] if task == "spans" else None
+    batch = tokenizer(tiny.ENGLISH[:3], second, padding=True, return_tensors="pt")
+    session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"))
+    names = ["start_logits", "end_logits"] if task == "spans" else ["logits"]
+    assert [node.name for node in session.get_outputs()] == names
+    with torch.no_grad():
+        expected = model(**{name: batch[name] for name in batch})
+    found = session.run(names, {node.name: batch[node.name].numpy() for node in session.get_inputs()})
+    real = batch["attention_mask"].bool().numpy()
+    for name, value in zip(names, found, strict=True):
+        ours, theirs = value, expected[name].numpy()
+        if task != "classification":
+            ours, theirs = ours[real], theirs[real]
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_task_distillation_starts_from_a_general_student(models, run, tmp_path):
+    """As the head of tinybert-general says: its student is cut, gets a head, and learns from the fine-tuned teacher."""
+    text = tiny.write_lines(tmp_path / "sentences.txt")
+    _, general = run("tinybert-general", f"teacher.model={models / 'teacher'}", f"data.train={text}")
+    general = general.rename(tmp_path / "general")
+    report, out = run(
+        "ckd",
+        f"teacher.model={models / 'teacher'}",
+        "teacher.finetune={epochs: 0.2}",
+        f"data.train={tiny.write_task(tmp_path, 'classification', 0, 80)}",
+        f"student={{kind: layers, from: {general / 'student'}, layers: 2}}",
+        "stages.0.losses=[attention_mse, hidden_mse, kl_divergence]",
+    )
+    assert report.passed
+    assert json.loads((out / "student" / "config.json").read_text())["hidden_size"] == 24

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 
 import pytest
+import tiny
 import yaml
 
+from distill.errors import RecipeError
 from distill.recipe_check import check_recipe
 from distill.recipe_load import load_recipe, recipe_names, recipe_text, to_yaml
 
 FILES = sorted((resources.files("distill") / "recipes").glob("*.yaml"))
+OF_TASK = {
+    "bert-to-bilstm": "classification",
+    "ckd": "classification",
+    "pkd": "classification",
+    "tinybert-ner": "tokens",
+    "tinybert-qa": "spans",
+    "tinybert-task": "classification",
+}
+OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
 
 
-def test_three_are_shipped():
-    assert [file.stem for file in FILES] == recipe_names() == ["quickstart", "sbert-half", "sbert-mini"]
+def test_these_are_shipped():
+    assert [file.stem for file in FILES] == recipe_names() == sorted([*OF_TASK, *OF_EMBEDDING])
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_it_is_valid_and_called_as_its_file(name):
-    assert load_recipe(name).name == name
-    check_recipe(name)
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.task == OF_TASK.get(name, "embedding")
+
+
+@pytest.mark.parametrize("name", OF_EMBEDDING)
+def test_it_passes_the_check_as_it_is(name):
+    assert all("hub" in note for note in check_recipe(name))
+
+
+@pytest.mark.parametrize("name", OF_TASK)
+def test_a_task_asks_for_one_file_and_passes_the_check_with_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(name)
+    assert [problem.where.split(":")[0] for problem in caught.value.problems] == ["data.train.0"]
+    tiny.write_task(tmp_path, OF_TASK[name], name=load_recipe(name).data.train[0].source)
+    assert check_recipe(name) == []
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -34,11 +62,13 @@ def test_its_head_tells_command_result_time_and_memory(name):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_commands_in_its_head_parse(name):
+    """As a shell reads them."""
     head = recipe_text(name).split("\n\nname:")[0]
-    commands = [line.partition("distill run ")[2].split() for line in head.splitlines() if "distill run " in line]
+    commands = [shlex.split(line.partition("distill run ")[2]) for line in head.splitlines() if "distill run " in line]
     assert len(commands) >= 2
+    assert commands[0][0] == name
     for recipe, *overrides in commands:
-        assert load_recipe(recipe, overrides).name == name
+        assert load_recipe(recipe, overrides).name == recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -48,6 +78,19 @@ def test_the_resolved_form_is_complete_and_gives_itself(name):
     assert load_recipe(tree) == recipe
     assert tree == recipe.to_dict()
     assert set(tree) == {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "measure", "report"}
+
+
+@pytest.mark.parametrize("name", OF_TASK)
+def test_a_task_fine_tunes_its_teacher_and_judges_by_its_metric(name):
+    recipe = load_recipe(name)
+    assert recipe.teacher.finetune is not None
+    assert recipe.train.select_by == "task_metric"
+    assert recipe.train.dropout, "labels can be overfitted"
+
+
+def test_task_distillation_has_two_stages():
+    for name in ("tinybert-task", "tinybert-ner", "tinybert-qa"):
+        assert [stage.name for stage in load_recipe(name).stages] == ["inner", "prediction"]
 
 
 def test_the_quickstart_is_quick_and_needs_nothing_but_this_machine():

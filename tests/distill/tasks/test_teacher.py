@@ -1,0 +1,184 @@
+"""The teacher of a task: its labels in the data's order, its logits from the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from distill.data.examples import LabelSet, SpanExamples, TextExamples, TokenExamples
+from distill.errors import ModelError
+from distill.evaluate.scoring import make_collator, make_features
+from distill.files import cache_dir
+from distill.tasks.teacher import check_trained, head_key, label_order, reorder_head, same_tokens, teacher_logits
+from distill.train.task import model_logits
+from teachers.heads import CLASSES, load_head
+
+NAMES = LabelSet(tiny.LABELS)
+SWAPPED = ("weather", "place", "time")
+TASKS = ("classification", "tokens", "spans")
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """A model with a trained head for each of three tasks."""
+    folder = tmp_path_factory.mktemp("heads")
+    found = {}
+    for task in TASKS:
+        labels = ("start", "end") if task == "spans" else SWAPPED
+        tiny.write_classifier(folder / task, labels, layers=2, auto_class=CLASSES[task])
+        found[task] = load_head(str(folder / task), task)
+    return found
+
+
+def examples(task, count=9):
+    parts = {
+        "classification": TextExamples(tiny.ENGLISH[:count], labels=np.zeros(count, np.int64)),
+        "tokens": TokenExamples([text.split() for text in tiny.ENGLISH[:count]]),
+        "spans": SpanExamples([str(n) for n in range(count)], ["Who?"] * count, tiny.ENGLISH[:count], [[]] * count),
+    }
+    return parts[task]
+
+
+def features(task, head, count=9):
+    return make_features(task, examples(task, count), head.tokenizer, head.max_length, labels=NAMES, stride=8)
+
+
+def ask(head, task, order=None, content="rows", **options):
+    key = head_key(head, order)
+    found = features(task, head)
+    return teacher_logits(head, key, order, task, found, make_collator(task, head.tokenizer), content, batch_size=4, **options)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_order_is_told_by_names(heads):
+    head = heads["classification"]
+    order = label_order(head, NAMES, None)
+    assert [head.labels[place] for place in order] == list(tiny.LABELS)
+    assert label_order(heads["spans"], LabelSet(()), None) is None
+    with pytest.raises(ModelError, match="differ"):
+        label_order(head, LabelSet(("place", "time")), None)
+
+
+def test_a_spelling_that_differs_is_told(heads, capsys):
+    assert label_order(heads["classification"], LabelSet(("Place", "Time", "Weather")), None).tolist() == [1, 2, 0]
+    assert "label 'Place' of the data is 'place' of the teacher" in capsys.readouterr().err
+
+
+def test_an_untrained_head_is_refused(heads):
+    check_trained(heads["classification"])
+    with pytest.raises(ModelError, match="finetune") as caught:
+        check_trained(dataclasses.replace(heads["classification"], untrained=True))
+    assert caught.value.where == "teacher.model"
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("task", ["classification", "tokens"])
+def test_outputs_change_places_with_their_names(family, task, tmp_path):
+    """Whatever the head is made of: the new logits are the old ones in the new order."""
+    model = load_head(str(tiny.write_classifier(tmp_path / "m", SWAPPED, family, layers=1, auto_class=CLASSES[task])), task).model
+    batch = {"input_ids": torch.tensor([[2, 40, 41, 3]]), "attention_mask": torch.ones(1, 4, dtype=torch.int64)}
+    with torch.no_grad():
+        before = model_logits(model, batch, task)
+        order = np.array([1, 2, 0])
+        reorder_head(model, order, NAMES)
+        torch.testing.assert_close(model_logits(model, batch, task), before[..., order])
+    assert [model.config.id2label[place] for place in range(3)] == list(tiny.LABELS)
+    assert model.config.label2id == {name: place for place, name in enumerate(tiny.LABELS)}
+
+
+def test_what_has_no_such_layer_is_refused(heads):
+    with pytest.raises(ModelError, match="output layer"):
+        reorder_head(heads["classification"].model, np.arange(5), NAMES)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_logits_are_the_models_own(task, heads, cache):
+    """Each row alone, without padding, is what the batch gave."""
+    head = heads[task]
+    found = ask(head, task)
+    rows, collate = features(task, head), make_collator(task, head.tokenizer)
+    for row, logits in enumerate(found):
+        with torch.no_grad():
+            alone = model_logits(head.model, collate([rows[row]]), task)[0].numpy()
+        assert logits.shape == alone.shape
+        np.testing.assert_allclose(logits, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_cache_gives_the_same(task, heads, cache, monkeypatch):
+    head = heads[task]
+    order = None if task == "spans" else np.array([1, 2, 0])
+    first, plain = ask(head, task, order), ask(head, task)
+    if order is not None:
+        for ours, theirs in zip(first, plain, strict=True):
+            np.testing.assert_array_equal(ours, theirs[..., order])
+    monkeypatch.setattr("distill.tasks.teacher.run_over", lambda *a, **k: pytest.fail("asked again"))
+    again = ask(head, task, order)
+    for ours, theirs in zip(first, again, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("damage", ["logits.npy", "complete.json"])
+def test_a_damaged_cache_is_filled_again(damage, heads, cache):
+    head = heads["tokens"]
+    first = ask(head, "tokens")
+    (place,) = [item for item in (cache_dir() / "logits").iterdir() if item.is_dir()]
+    content = bytearray((place / damage).read_bytes())
+    content[-3] ^= 0xFF
+    (place / damage).write_bytes(bytes(content))
+    for ours, theirs in zip(first, ask(head, "tokens"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (place / damage).read_bytes() != bytes(content)
+
+
+def test_other_rows_weights_labels_or_lengths_are_asked_for_anew(heads, cache):
+    head = heads["classification"]
+    ask(head, "classification")
+    ask(head, "classification", content="other rows")
+    ask(head, "classification", np.array([1, 2, 0]))
+    ask(dataclasses.replace(head, max_length=8), "classification")
+    assert len([item for item in (cache_dir() / "logits").iterdir() if item.is_dir()]) == 4
+
+
+def test_tokens_of_a_trimmed_student_are_read_as_the_teachers(heads, cache):
+    """The student's ids count from the end here; the teacher hears them as its own."""
+    head = heads["tokens"]
+    plain = ask(head, "tokens")
+    size = head.model.config.vocab_size
+    rows = features("tokens", head)
+
+    class Turned:
+        lengths = rows.lengths
+
+        def __len__(self):
+            return len(rows)
+
+        def __getitem__(self, index):
+            item = rows[index]
+            return {**item, "input_ids": size - 1 - item["input_ids"]}
+
+    ids = torch.arange(size - 1, -1, -1)
+    collate = make_collator("tokens", head.tokenizer)
+    found = teacher_logits(head, head_key(head, None), None, "tokens", Turned(), collate, "turned", batch_size=1, ids=ids)
+    for ours, theirs in zip(found, plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_tokenizers_are_told_apart(heads):
+    head = heads["classification"]
+    again = tiny.tokenizer()
+    again.pad_token_id, again.padding_side = again.pad_token_id, "left"
+    again(["a", "a b"], padding=True, truncation=True, max_length=5)  # settings that a call leaves behind
+    assert same_tokens(head, again)
+    other = tiny.tokenizer()
+    other.add_tokens(["qqqq"])
+    assert not same_tokens(head, other)
