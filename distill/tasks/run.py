@@ -10,13 +10,10 @@ import numpy as np
 
 from students.cost import count_parameters
 from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
-from students.layers import position_limit
-from teachers.capture import encoder_of, shape_of
 from teachers.heads import CLASSES, HeadModel, head_options, load_head
 from teachers.origin import card_fields
 
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
-from ..errors import ModelError
 from ..evaluate.scoring import Scorer, make_collator, make_features
 from ..export.onnx import check_presets
 from ..files import fingerprint, locate_model
@@ -29,14 +26,12 @@ from ..recipe_losses import INNER, PREDICTION
 from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
-from ..train.fit import check_fit
 from ..train.inner import InnerTeacher
-from ..train.layer_map import resolve_layer_map
 from ..train.task_engine import train_task
-from ..train.textbrewer_guards import check_stage
+from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
 from .proof import TaskProof
-from .teacher import check_trained, finetune, head_key, label_order, reorder_head, same_tokens, teacher_logits
+from .teacher import check_trained, finetune, head_key, label_order, reorder_head, teacher_logits
 
 
 class TaskRun:
@@ -59,7 +54,7 @@ class TaskRun:
         check_presets(recipe.export.presets)
         data = self._data()
         self._load_teacher(data.labels)
-        self._check(self._build(data))
+        check_student(recipe, self.teacher, self.start, self._build(data))
         self._finetune(data)
         self.teacher_key = head_key(self.teacher, self.order)
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
@@ -134,47 +129,6 @@ class TaskRun:
     def _start_order(self, labels: LabelSet) -> np.ndarray | None:
         """The order of a start model's trained outputs; None for a head that was just made."""
         return None if self.start.untrained else label_order(self.start, labels, self.recipe.data.labels, who="start model")
-
-    def _check(self, student: HeadStudent) -> None:
-        """Everything that teacher, student and losses need of each other, before the first step.
-
-        Raises:
-            UserError: a loss that does not fit; what would is named.
-        """
-        recipe = self.recipe
-        for number, stage in enumerate(recipe.stages):
-            losses = {loss.name for loss in stage.losses}
-            inner = sorted(losses & INNER)
-            by_token = inner or (sorted(losses & PREDICTION - {"hard_label"}) if recipe.task in ("tokens", "spans") else [])
-            if by_token and not same_tokens(self.teacher, self.start.tokenizer):
-                raise ModelError(
-                    f"the loss {by_token[0]} compares token by token, and teacher and student cut text into different tokens",
-                    where=f"stages.{number}.losses",
-                    got=f"teacher {self.teacher.name}, start model {self.start.name}",
-                    expected="one tokenizer",
-                    hint="start the student from the teacher, or keep to losses on the predictions of whole texts (logits_mse, "
-                    "kl_divergence, hard_label)",
-                )
-            limit = position_limit(self.teacher.model.base_model)
-            if by_token and limit is not None and student.max_length > limit:
-                raise ModelError(
-                    f"the loss {by_token[0]} lets the teacher read what the student reads, which is longer than it can",
-                    where="student.max_length",
-                    got=student.max_length,
-                    expected=f"at most {limit}, the teacher's positions",
-                )
-            if inner and student.kind == "bilstm":
-                raise ModelError(
-                    f"the loss {inner[0]} compares inner states, which a BiLSTM has none of",
-                    where=f"stages.{number}.losses",
-                    hint="use logits_mse, kl_divergence or hard_label",
-                )
-            if inner:
-                theirs, ours = shape_of(encoder_of(self.teacher.model)), shape_of(encoder_of(student.model))
-                pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"stages.{number}.layer_map")
-                check_fit(stage.losses, theirs, ours, pairs, where=f"stages.{number}.losses")
-            if recipe.train.engine == "textbrewer":
-                check_stage(stage, student.kind, recipe.task, where=f"stages.{number}", train=recipe.train)
 
     def _finetune(self, data: TaskData) -> None:
         """Train the teacher for the task, or load what an earlier run with the same inputs trained."""

@@ -52,7 +52,7 @@ def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 1e
 
 
 def rows() -> dict[str, dict[str, Any]]:
-    """Every row: its data set, teacher, student and stages. A row without `stages` trains on labels alone."""
+    """Every row: its data set, teacher, student and stages. Rows with `unlabelled` also learn what the teacher says of 20,000 phrases."""
     plain = [stage([HARD], 3)]
     both = [stage([SOFT, {**HARD, "weight": 0.5}], 3)]
     found: dict[str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ def rows() -> dict[str, dict[str, Any]]:
         "sst2-cut3-tinybert": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(INNER, [SOFT])},
         # SST-2, at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
         "sst2-minilm6-labels": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": plain},
-        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both},
+        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both, "unlabelled": True},
         "sst2-bilstm-labels": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_PLAIN},
         "sst2-bilstm-kd": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_KD, "unlabelled": True},
         # the other procedures
@@ -152,7 +152,7 @@ ABLATIONS = {
 TASKS = {"sst2": "classification", "nsmc": "classification", "wnut": "tokens", "korquad": "spans"}
 FINETUNE = {
     "minilm": {"epochs": 4, "batch_size": 32, "learning_rate": 2e-4},
-    "mpnet": {"epochs": 2, "batch_size": 32, "learning_rate": 2e-5},
+    "mpnet": {"epochs": 1, "batch_size": 32, "learning_rate": 3e-5},
     "e5": {"epochs": 2, "batch_size": 32, "learning_rate": 5e-5},
 }
 FINETUNE_LONGER = {("wnut", "minilm"): 8, ("korquad", "e5"): 3}
@@ -228,7 +228,7 @@ def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, ru
             "data": {"train": "x", "dev": {"share": 0.1}},
             "student": {"kind": "layers", "layers": 1},
             "stages": [stage([HARD], 0.1)],
-            "train": {"patience": None, "evaluate_every": 0.5},
+            "train": {"patience": None, "evaluate_every": 1.0},
             "export": {"presets": ["fp32"]},
             "measure": QUICK,
         }
@@ -258,7 +258,7 @@ def one(
     more: dict[str, Any] = {}
     if row.get("unlabelled"):
         phrases = bench / "sst2" / "glue_train_phrases.tsv.gz"
-        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"]}]
+        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"], "limit": 20_000}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     report = distill.run(recipe, {**data, **more}, out=out, force=True)
@@ -323,6 +323,51 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
     return lines
 
 
+def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
+    """The table for people, with the machine and the versions it was made on."""
+    head = [
+        "row",
+        "seeds",
+        "metric",
+        "value (95 %)",
+        "spread",
+        "int8",
+        "retained",
+        "to the same student",
+        "params",
+        "encoder",
+        "int8 MB",
+    ]
+    rows = [f"| {' | '.join(head)} |", "| --- | ---: | --- |" + " ---: |" * (len(head) - 3)]
+    for line in lines:
+        difference = "-"
+        if line.get("difference"):
+            low, high = line["difference"]["ci95"]
+            difference = (
+                f"{100 * line['difference']['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), {line['difference_to']}"
+            )
+        low, high = line["ci95"]
+        encoder = (line["params"] - line["embedding_params"]) / (line["teacher_params"] - line["teacher_embedding_params"])
+        cells = [
+            line["row"],
+            str(line["seeds"]),
+            line["metric"],
+            f"{100 * line['value']:.2f} ({100 * low:.1f}-{100 * high:.1f})",
+            "-" if line["spread"] is None else f"{100 * line['spread']:.2f}",
+            f"{100 * line['int8']:.2f}",
+            f"{line['retained']:.3f} of {100 * line['teacher']:.2f}",
+            difference,
+            f"{line['params'] / 1e6:.1f}M, {line['params'] / line['teacher_params']:.2f} of the teacher's",
+            f"{encoder:.3f} of the teacher's",
+            f"{line['int8_mb']:.1f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    machine = next(iter(next(iter(found.values())).values()))["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in (machine.get("packages") or {}).items())
+    note = f"{machine.get('cpu')}, {machine.get('cores')} cores, one thread a run, no GPU. {packages}"
+    return "\n".join(["# Labelled tasks, procedure by procedure", "", *rows, "", note, ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = rows()
@@ -347,7 +392,9 @@ def main() -> None:
             row = known[name]
             found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], bench, models, runs)
             args.results.parent.mkdir(parents=True, exist_ok=True)
-            write_json(args.results, {"schema_version": 1, "table": table(found, known), "runs": found})
+            lines = table(found, known)
+            write_json(args.results, {"schema_version": 1, "table": lines, "runs": found})
+            atomic_write(args.results.with_suffix(".md"), markdown(lines, found))
             print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
     print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in table(found, known)}))
 

@@ -49,7 +49,7 @@ def exported(tmp_path_factory):
             if not (root / family).exists():
                 with atomic_folder(root / family) as folder:
                     save_student(model, folder)
-                    write_presets(model, folder, PRESETS, 20)
+                    write_presets(model, folder, PRESETS, 20, probe_sentences())
                     write_json(folder / "parity.json", check_parity(model, folder, PRESETS, probe_sentences(48)))
         return Exported(model, root / family)
 

@@ -1,0 +1,75 @@
+"""Everything that teacher, student and losses of a task run need of each other, asked before the first step."""
+
+from __future__ import annotations
+
+from students.heads import HeadStudent
+from students.layers import position_limit
+from teachers.capture import encoder_of, shape_of
+from teachers.heads import HeadModel
+
+from ..errors import ModelError
+from ..recipe import Recipe, StageSpec
+from ..recipe_losses import INNER, PREDICTION
+from ..train.fit import check_fit
+from ..train.layer_map import resolve_layer_map
+from ..train.textbrewer_guards import check_stage
+from .teacher import same_tokens
+
+
+def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student: HeadStudent) -> None:
+    """Refuse a loss or a layer map that these models cannot have.
+
+    Args:
+        recipe: names the losses.
+        teacher, start: the teacher, and the model that the student is made of.
+        student: untrained.
+
+    Raises:
+        UserError: what does not fit; what would is named.
+    """
+    for number, stage in enumerate(recipe.stages):
+        where = f"stages.{number}"
+        losses = {loss.name for loss in stage.losses}
+        inner = sorted(losses & INNER)
+        token_task = recipe.task in ("tokens", "spans")
+        by_token = inner or (sorted(losses & PREDICTION - {"hard_label"}) if token_task else [])
+        if by_token:
+            _check_tokens(by_token[0], teacher, start, student, where)
+        if inner:
+            _check_layers(inner[0], stage, teacher, student, where)
+        if recipe.train.engine == "textbrewer":
+            check_stage(stage, student.kind, recipe.task, where=where, train=recipe.train)
+
+
+def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: HeadStudent, where: str) -> None:
+    """A loss that compares token by token needs one tokenizer, and a teacher that can read as much as the student."""
+    if not same_tokens(teacher, start.tokenizer):
+        raise ModelError(
+            f"the loss {loss} compares token by token, and teacher and student cut text into different tokens",
+            where=f"{where}.losses",
+            got=f"teacher {teacher.name}, start model {start.name}",
+            expected="one tokenizer",
+            hint="start the student from the teacher, or keep to losses on the predictions of whole texts (logits_mse, "
+            "kl_divergence, hard_label)",
+        )
+    limit = position_limit(teacher.model.base_model)
+    if limit is not None and student.max_length > limit:
+        raise ModelError(
+            f"the loss {loss} lets the teacher read what the student reads, which is longer than it can",
+            where="student.max_length",
+            got=student.max_length,
+            expected=f"at most {limit}, the teacher's positions",
+        )
+
+
+def _check_layers(loss: str, stage: StageSpec, teacher: HeadModel, student: HeadStudent, where: str) -> None:
+    """Losses between inner states need layers on both sides, a map between them, and sizes that fit."""
+    if student.kind == "bilstm":
+        raise ModelError(
+            f"the loss {loss} compares inner states, which a BiLSTM has none of",
+            where=f"{where}.losses",
+            hint="use logits_mse, kl_divergence or hard_label",
+        )
+    theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
+    pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"{where}.layer_map")
+    check_fit(stage.losses, theirs, ours, pairs, where=f"{where}.losses")
