@@ -436,3 +436,27 @@ def test_rows_of_an_evaluation_set_are_kept_out(trained, tmp_path, train):
     assert not {text for text, _ in rows[:30]} & {*kept["train"], *kept["dev"]}
     assert not {*kept["train"]} & {*kept["dev"]}
     assert len(kept["train"]) + len(kept["dev"]) == TRAIN - 30
+
+
+@pytest.mark.slow
+def test_the_other_engine_trains_the_same_student(train, tmp_path):
+    """TextBrewer behind the same recipe: the same start, the same batches, the same losses to 1e-5."""
+    stages = [
+        {"name": "inner", "losses": ["attention_mse", "hidden_mse", "embedding_layer_mse"], "max_steps": 3, **QUICK},
+        {"name": "prediction", "losses": ["soft_cross_entropy", "hard_label"], "max_steps": 3, **QUICK},
+    ]
+    found = {}
+    for engine in ("trainer", "textbrewer"):
+        settings = {"precision": "fp32", "evaluate_every": 1.0, "engine": engine, "patience": None}
+        teacher = {"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.5, **QUICK}}
+        out = tmp_path / engine
+        train(recipe("classification", stages=stages, train=settings, teacher=teacher), out)
+        assert not [path for path in out.rglob("*") if path.suffix in (".pkl", ".bin", ".pt")]
+        found[engine] = (log(out), load_head_student(out / "student", CLASSES["classification"])[0].state_dict())
+    (lines, ours), (other_lines, theirs) = found["trainer"], found["textbrewer"]
+    first, second = ([line for line in side if "losses" in line] for side in (lines, other_lines))
+    assert [(line["stage"], line["step"]) for line in first] == [(line["stage"], line["step"]) for line in second]
+    assert {name for line in first for name in line["losses"]} == {name for stage in stages for name in stage["losses"]}
+    for one, two in zip(first, second, strict=True):
+        assert one["losses"] == pytest.approx(two["losses"], abs=1e-5)
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
