@@ -71,14 +71,14 @@ def rows() -> dict[str, dict[str, Any]]:
             "teacher": "minilm",
             "student": CUT3,
             "stages": [
-                stage([{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 10}], 3, layer_map="skip")
+                stage([{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 0.5}], 3, layer_map="skip")
             ],
         },
         "sst2-cut3-ckd": {
             "set": "sst2",
             "teacher": "minilm",
             "student": CUT3,
-            "stages": [stage([SOFT, {"name": "ckd_word", "triple": 10.0}, "ckd_layer"], 3)],
+            "stages": [stage([SOFT, {"name": "ckd_word", "pair": 5.0, "triple": 10.0}, "ckd_layer"], 3)],
         },
         "sst2-cut3-minilm2": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(["minilm_v2"], [SOFT])},
         "sst2-cut3-distilbert": {
