@@ -52,7 +52,10 @@ def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 1e
 
 
 def rows() -> dict[str, dict[str, Any]]:
-    """Every row: its data set, teacher, student and stages. Rows with `unlabelled` also learn what the teacher says of 20,000 phrases."""
+    """Every row: its data set, teacher, student and stages.
+
+    Rows with `unlabelled` also learn what the teacher says of 20,000 phrases.
+    """
     plain = [stage([HARD], 3)]
     both = [stage([SOFT, {**HARD, "weight": 0.5}], 3)]
     found: dict[str, dict[str, Any]] = {
