@@ -47,7 +47,7 @@ def test_files_pass_and_say_so(copied, family, task):
     assert json.loads((folder / "onnx" / "gates.json").read_text()) == dict.fromkeys(PRESETS, True)
     assert models["fp32"]["max_abs"] <= 1e-4
     assert models["fp32"]["label_agreement"] == 1
-    assert (models["fast"]["gate"], models["faithful"]["gate"]) == ("label_agreement >= 0.97", "label_agreement >= 0.995")
+    assert (models["fast"]["gate"], models["faithful"]["gate"]) == ("label_agreement >= 0.97", "label_agreement >= 0.98")
     assert models["fast"]["reference"] == "fp32"
     assert models["fp32"]["batch_invariance"]["label_agreement"] == 1
     assert models["fp32"]["batch_invariance"]["max_abs"] <= 1e-5
@@ -61,7 +61,7 @@ def test_tags_are_judged_token_by_token(copied):
     found, folder = copied("roberta", "tokens")
     models = checked(found, folder)["models"]
     tokens = sum(len(found.tokenizer(text)["input_ids"]) - 2 for text in TEXTS)
-    for name, limit in (("fp32", 1.0), ("fast", 0.97), ("faithful", 0.995)):
+    for name, limit in (("fp32", 1.0), ("fast", 0.97), ("faithful", 0.98)):
         share = models[name]["label_agreement"]
         assert 0.97 < share <= 1
         assert share * tokens == pytest.approx(round(share * tokens))
@@ -76,7 +76,7 @@ def test_a_regression_is_judged_by_its_correlation(headed, tmp_path):
     shutil.copytree(found.folder, tmp_path / "copy")
     models = checked(found, tmp_path / "copy", "regression")["models"]
     assert models["fp32"]["correlation"] > 0.999999
-    for name, limit in (("fast", 0.99), ("faithful", 0.999)):
+    for name, limit in (("fast", 0.99), ("faithful", 0.995)):
         assert models[name]["gate"] == f"correlation >= {limit}"
         assert models[name]["passed"] is (models[name]["correlation"] >= limit)
         assert models[name]["label_agreement"] is models[name]["mean_cosine"] is None
