@@ -67,7 +67,8 @@ def rows() -> dict[str, dict[str, Any]]:
         "sst2-cut3-tinybert": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(INNER, [SOFT])},
         # SST-2, at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
         "sst2-minilm6-labels": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": plain},
-        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both, "unlabelled": True},
+        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both},
+        "sst2-minilm6-kdphrases": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": both, "unlabelled": True},
         "sst2-bilstm-labels": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_PLAIN},
         "sst2-bilstm-kd": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_KD, "unlabelled": True},
         # the other procedures
