@@ -144,7 +144,7 @@ class _Run:
 
     def _load_start(self) -> None:
         """The model that the student is cut from."""
-        name = getattr(self.recipe.student, "from_", "teacher")
+        name = self.recipe.student.start
         self.start = self.teacher.model if name == "teacher" else load_encoder(name)
         self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
 
@@ -209,7 +209,7 @@ class _Run:
         """What the start model says, where a stage trains toward it."""
         if all(stage.toward == "teacher" for stage in self.recipe.stages):
             return None
-        name = getattr(self.recipe.student, "from_", "teacher")
+        name = self.recipe.student.start
         start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
         found, work = labelling(start, self.start_key, data, name="the start model", batch_size=size)
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
@@ -302,7 +302,7 @@ class _Run:
             "source_layers": student.source_layers or None,
             "projection": student.projection,
             "dim": student.dim,
-            "from": getattr(self.recipe.student, "from_", "teacher"),
+            "from": self.recipe.student.start,
             "file_mb": file_mb(self.folder.student),
             **count_parameters(student.model),
         }

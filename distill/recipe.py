@@ -267,7 +267,7 @@ class Recipe(Schema):
         if len(set(names)) != len(names):
             raise ValueError(f"every stage needs a name of its own, got {names}")
         goals = [stage.toward for stage in self.stages]
-        if "start" in goals and getattr(self.student, "from_", "teacher") == "teacher":
+        if "start" in goals and self.student.start == "teacher":
             raise ValueError("a stage toward 'start' needs student.from to be another model than the teacher")
         if goals != sorted(goals) or "teacher" not in goals:
             raise ValueError(f"stages toward 'start' come first and one toward 'teacher' last, got {goals}")

@@ -56,7 +56,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
 
 def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
     named = {} if "teacher" in given else {"teacher.model": recipe.teacher.model}
-    start = getattr(recipe.student, "from_", "teacher")
+    start = recipe.student.start
     if start != "teacher":
         named["student.from"] = start
     for path, model in named.items():

@@ -263,6 +263,8 @@ VECTOR = frozenset({"embedding_cosine", "embedding_mse", "similarity_matrix", "p
 PREDICTION = frozenset(
     {"soft_cross_entropy", "kl_divergence", "soft_binary_cross_entropy", "logits_mse", "logits_cosine", "hard_label"}
 )
+COMPARING = PREDICTION - {"hard_label"}
+"""Losses between predictions: they need the teacher's."""
 MASKED_LM = frozenset({"mlm", "mlm_kl"})
 INNER = frozenset(
     {

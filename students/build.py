@@ -20,7 +20,7 @@ from .init import fit_bridge
 from .layers import choose_layers, cut_layers, layer_stack, position_limit
 from .save import save_student
 from .spec import LayersSpec, TinySpec
-from .tiny import build_tiny
+from .tiny import tiny_of
 from .vocabulary import Trimmed
 from .vocabulary_model import trim_model
 
@@ -181,16 +181,7 @@ def tiny_encoder(spec: TinySpec, source: SentenceTransformer, seed: int) -> Sent
         seed: of the weights.
     """
     inner = source.transformers_model
-    encoder = build_tiny(
-        inner,
-        preset=spec.size,
-        layers=spec.layers,
-        hidden=spec.hidden,
-        heads=spec.heads,
-        intermediate=spec.intermediate,
-        init_from=inner if spec.init == "embeddings" else None,
-        seed=seed,
-    )
+    encoder = tiny_of(spec, inner, seed)
     first = copy.deepcopy(source[0])
     first.model = encoder
     modes = next((module.pooling_mode for module in source if isinstance(module, Pooling)), "mean")

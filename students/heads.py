@@ -18,7 +18,7 @@ from distill.files import atomic_folder, read_json, write_json
 from .bilstm import BiLSTMConfig, build_bilstm, load_bilstm
 from .layers import check_cut, choose_layers, keep_layers, layer_stack, position_limit
 from .spec import BiLSTMSpec, LayersSpec, TinySpec, VocabularySpec
-from .tiny import build_tiny, project_embeddings
+from .tiny import project_embeddings, tiny_of
 from .vocabulary import Trimmed, trim
 from .vocabulary_model import trim_model
 
@@ -128,16 +128,7 @@ def _tiny(spec: TinySpec, start: Any, tokenizer: Any, trimmed: Trimmed | None, h
     base = start.base_model
     if trimmed is not None:
         base, tokenizer = trim_model(base, tokenizer, trimmed)
-    encoder = build_tiny(
-        base,
-        preset=spec.size,
-        layers=spec.layers,
-        hidden=spec.hidden,
-        heads=spec.heads,
-        intermediate=spec.intermediate,
-        init_from=base if spec.init == "embeddings" else None,
-        seed=seed,
-    )
+    encoder = tiny_of(spec, base, seed)
     config = copy.deepcopy(encoder.config)
     for name, value in head.items():
         setattr(config, name, value)

@@ -7,6 +7,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 
+class _Spec(BaseModel):
+    """Base of every kind of student."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @property
+    def start(self) -> str:
+        """The model that the student is made of: `teacher`, unless its kind may name another."""
+        return "teacher"
+
+
 class VocabularySpec(BaseModel):
     """Which pieces of the start model's vocabulary a student keeps.
 
@@ -23,7 +34,7 @@ class VocabularySpec(BaseModel):
     min_count: StrictInt = Field(default=1, ge=1)
 
 
-class LayersSpec(BaseModel):
+class LayersSpec(_Spec):
     """A student made of some layers of a trained encoder.
 
     Attributes:
@@ -40,8 +51,6 @@ class LayersSpec(BaseModel):
         vocabulary: trim the vocabulary; None keeps it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     kind: Literal["layers"] = "layers"
     from_: str = Field(default="teacher", alias="from", min_length=1)
     layers: StrictInt | tuple[StrictInt, ...] = 3
@@ -49,6 +58,11 @@ class LayersSpec(BaseModel):
     projection: Literal["keep", "drop"] = "drop"
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     vocabulary: VocabularySpec | None = None
+
+    @property
+    def start(self) -> str:
+        """The model that the student is cut from."""
+        return self.from_
 
     @field_validator("layers")
     @classmethod
@@ -64,7 +78,7 @@ class LayersSpec(BaseModel):
         return value
 
 
-class TinySpec(BaseModel):
+class TinySpec(_Spec):
     """A small transformer of the teacher's family, made anew.
 
     Attributes:
@@ -74,8 +88,6 @@ class TinySpec(BaseModel):
         init: `embeddings` starts the word table at the teacher's, brought to the student's width by PCA; `random`.
         projection, max_length, vocabulary: as in a student of layers.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tiny"]
     size: Literal["4x312", "6x384", "6x768"] | None = None
@@ -89,7 +101,7 @@ class TinySpec(BaseModel):
     vocabulary: VocabularySpec | None = None
 
 
-class BiLSTMSpec(BaseModel):
+class BiLSTMSpec(_Spec):
     """A bidirectional LSTM over word pieces (Tang et al. 2019). Pairs go through one encoder, side by side.
 
     Attributes:
@@ -100,8 +112,6 @@ class BiLSTMSpec(BaseModel):
         max_length, vocabulary: as in a student of layers.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["bilstm"]
     dim: StrictInt = Field(default=300, ge=8)
     hidden: StrictInt = Field(default=150, ge=4)
@@ -111,7 +121,7 @@ class BiLSTMSpec(BaseModel):
     vocabulary: VocabularySpec | None = None
 
 
-class StaticSpec(BaseModel):
+class StaticSpec(_Spec):
     """A table of token vectors distilled from the teacher: PCA and SIF weights with no data, then training.
 
     Attributes:
@@ -120,8 +130,6 @@ class StaticSpec(BaseModel):
         sif: the a in the weight a / (a + p) of a piece of frequency p.
         projection, max_length: as in a student of layers.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["static"]
     dim: StrictInt = Field(default=256, ge=8)

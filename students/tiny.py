@@ -12,6 +12,7 @@ from torch import nn
 
 from distill.errors import ModelError, nearest
 
+from .spec import TinySpec
 from .start import Started, project_embeddings, start_from
 
 __all__ = ["FAMILIES", "PRESETS", "Started", "build_tiny", "project_embeddings", "start_from", "tiny_config"]
@@ -170,3 +171,23 @@ def _spelled(like: Any, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     if like.model_type == "deberta-v2":
         named["pooler_hidden_size"] = hidden
     return named
+
+
+def tiny_of(spec: TinySpec, source: Any, seed: int) -> Any:
+    """The small encoder that a recipe asks for.
+
+    Args:
+        spec: how large, and whether its word table starts at that of `source`.
+        source: an encoder of the family; left as it is.
+        seed: of the weights.
+    """
+    return build_tiny(
+        source,
+        preset=spec.size,
+        layers=spec.layers,
+        hidden=spec.hidden,
+        heads=spec.heads,
+        intermediate=spec.intermediate,
+        init_from=source if spec.init == "embeddings" else None,
+        seed=seed,
+    )

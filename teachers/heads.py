@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from distill.errors import ModelError
 from distill.files import locate_model, read_json
 
 from .folder import check_folder, download
+from .load import position_limit
 
 HeadTask = Literal["classification", "multilabel", "regression", "tokens", "spans"]
 
@@ -78,13 +79,10 @@ def load_head(
         ModelError: the model is missing, damaged, needs custom code, holds pickled weights alone, has no fast
             tokenizer, or `max_length` is more than it has positions for.
     """
-    place = locate_model(name)
-    folder = Path(place) if Path(place).is_dir() else download(place, revision)
-    check_folder(folder, name)
-    folder = transformer_folder(folder)
+    folder = _find(name, revision)
     model, missing = _load(folder, name, task, labels, seed)
     tokenizer = load_tokenizer(folder, name)
-    limit = _positions(model)
+    limit = position_limit(model)
     own = tokenizer.model_max_length if tokenizer.model_max_length < 1e9 else None
     asked = max_length or own or limit or 512
     if max_length is not None and limit is not None and max_length > limit:
@@ -108,10 +106,31 @@ def load_head(
     )
 
 
-def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None, seed: int) -> tuple[Any, list[str]]:
-    """The model, and the weights of its head that the folder does not hold."""
+def _pretrained(kind: str, folder: Path, name: str, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """A model of one of transformers' auto classes, fp32, from safetensors and local files, and what its loading tells.
+
+    Raises:
+        ModelError: the folder does not load.
+    """
     import transformers
 
+    try:
+        model, info = getattr(transformers, kind).from_pretrained(
+            str(folder),
+            trust_remote_code=False,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
+        raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+    return model, info
+
+
+def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None, seed: int) -> tuple[Any, list[str]]:
+    """The model, and the weights of its head that the folder does not hold."""
     options: dict[str, Any] = {}
     made_for = _architecture(folder)
     head_is_there = made_for.endswith(CLASSES[task].removeprefix("AutoModel"))
@@ -120,18 +139,7 @@ def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None,
         options = {**head_options(task, labels), "ignore_mismatched_sizes": of_another_task}
     with torch.random.fork_rng(devices=[]), _quiet_loading():
         torch.manual_seed(seed)
-        try:
-            model, info = getattr(transformers, CLASSES[task]).from_pretrained(
-                str(folder),
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **options,
-            )
-        except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-            raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+        model, info = _pretrained(CLASSES[task], folder, name, **options)
         prefix = f"{model.base_model_prefix}."
         missing = {key for key in info["missing_keys"] if not key.startswith(prefix)}
         if of_another_task:
@@ -202,24 +210,9 @@ def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
     Raises:
         ModelError: as `load_head`, or the folder holds no trained masked-LM head.
     """
-    from transformers import AutoModelForMaskedLM
-
-    place = locate_model(name)
-    folder = Path(place) if Path(place).is_dir() else download(place, revision)
-    check_folder(folder, name)
-    folder = transformer_folder(folder)
+    folder = _find(name, revision)
     with _quiet_loading():
-        try:
-            model, info = AutoModelForMaskedLM.from_pretrained(
-                str(folder),
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        except Exception as error:
-            raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
+        model, info = _pretrained("AutoModelForMaskedLM", folder, name)
     tied = ("decoder.weight", "decoder.bias", "vocab_projector.weight")
     missing = [key for key in info["missing_keys"] if not key.endswith(tied) and "pooler" not in key]
     if missing:
@@ -231,6 +224,14 @@ def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
             hint="leave out the losses mlm and mlm_kl",
         )
     return model.float().eval()
+
+
+def _find(name: str, revision: str | None) -> Path:
+    """The folder of a model's transformer, fetched from the hub if need be and looked at."""
+    place = locate_model(name)
+    folder = Path(place) if Path(place).is_dir() else download(place, revision)
+    check_folder(folder, name)
+    return transformer_folder(folder)
 
 
 def transformer_folder(folder: Path) -> Path:
@@ -247,22 +248,13 @@ def _architecture(folder: Path) -> str:
     return str(names[0])
 
 
-def _positions(model: Any) -> int | None:
-    """How many tokens a model has positions for; the RoBERTa kind numbers them from padding_idx + 1."""
-    for module in model.modules():
-        table = getattr(module, "position_embeddings", None)
-        if isinstance(table, nn.Embedding):
-            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    return getattr(model.config, "max_position_embeddings", None)
-
-
-class _quiet_loading:
+@contextlib.contextmanager
+def _quiet_loading() -> Iterator[None]:
     """transformers warns of a head that is made anew; it is told here in other words, or trained."""
-
-    def __enter__(self) -> None:
-        self._logger = logging.getLogger("transformers")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)
+    library = logging.getLogger("transformers")
+    level = library.level
+    library.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        library.setLevel(level)

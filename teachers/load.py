@@ -61,7 +61,7 @@ def load_encoder(model: str, *, revision: str | None = None, max_length: int | N
 
 def _set_length(encoder: SentenceTransformer, name: str, max_length: int | None) -> None:
     """Set the longest input; refuse one the model has no positions for."""
-    positions = _positions(encoder)
+    positions = None if encoder.transformers_model is None else position_limit(encoder.transformers_model)
     if max_length is not None and positions is not None and max_length > positions:
         raise ModelError(
             "max_length is more than this model can read",
@@ -76,19 +76,16 @@ def _set_length(encoder: SentenceTransformer, name: str, max_length: int | None)
         encoder.max_seq_length = wanted
 
 
-def _positions(encoder: SentenceTransformer) -> int | None:
-    """How many positions an encoder has; None where nothing limits them.
+def position_limit(model: torch.nn.Module) -> int | None:
+    """How many positions a transformers model has; None where nothing limits them.
 
     The RoBERTa kind numbers positions from padding_idx + 1, and so can use fewer of them than its table has rows.
     """
-    inner = encoder.transformers_model
-    if inner is None:
-        return None
-    for module in inner.modules():
+    for module in model.modules():
         table = getattr(module, "position_embeddings", None)
         if isinstance(table, torch.nn.Embedding):
             return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    return getattr(inner.config, "max_position_embeddings", None)
+    return getattr(model.config, "max_position_embeddings", None)
 
 
 class Teacher:

@@ -55,15 +55,7 @@ def evaluate_classification(
         "accuracy": float(hits.mean()),
         "macro_f1": float(each[used].mean()),
         "matthews": _matthews(table),
-        "per_label": {
-            name: {
-                "precision": _share(true[place], guessed[place]),
-                "recall": _share(true[place], there[place]),
-                "f1": float(each[place]),
-                "support": int(there[place]),
-            }
-            for place, name in enumerate(names)
-        },
+        "per_label": _per_label(names, true, guessed, there),
     }
     interval = (np.nan, np.nan) if broken else percentile_interval(resampled_means(hits, rounds=rounds, seed=seed))
     return _result(float(hits.mean()), interval, details, predictions, hits, broken)
@@ -110,15 +102,7 @@ def evaluate_multilabel(
         "micro_f1": value,
         "macro_f1": float(each[used].mean()) if used.any() else 0.0,
         "subset_accuracy": float(hits.mean()),
-        "per_label": {
-            name: {
-                "precision": _share(true[place], guessed[place]),
-                "recall": _share(true[place], there[place]),
-                "f1": float(each[place]),
-                "support": int(there[place]),
-            }
-            for place, name in enumerate(names)
-        },
+        "per_label": _per_label(names, true, guessed, there),
     }
     counts = np.stack([(guesses & gold).sum(1), guesses.sum(1), gold.sum(1)], axis=1)
     sums = resampled_sums(counts, rounds=rounds, seed=seed)
@@ -155,6 +139,20 @@ def evaluate_regression(scores: np.ndarray, labels: np.ndarray, *, rounds: int =
         interval = bootstrap_rows(lambda rows: spearman(guesses[rows], gold[rows]), len(gold), rounds=rounds, seed=seed)
     details = {"spearman": value, "pearson": linear, "rmse": float(np.sqrt(errors.mean()))}
     return _result(value, interval, details, guesses, -errors, broken)
+
+
+def _per_label(names: Sequence[str], true: np.ndarray, guessed: np.ndarray, there: np.ndarray) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support of each label, from counts [C] of right guesses, guesses and labels."""
+    each = f1(true, guessed, there)
+    return {
+        name: {
+            "precision": _share(true[place], guessed[place]),
+            "recall": _share(true[place], there[place]),
+            "f1": float(each[place]),
+            "support": int(there[place]),
+        }
+        for place, name in enumerate(names)
+    }
 
 
 def _check(outputs: np.ndarray, shape: tuple[int, int], labelled: bool) -> None:

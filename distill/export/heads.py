@@ -10,10 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..progress import track
 from .graph import example_inputs
-from .onnx import check_presets, export_graph
-from .quantize import FILES, quantize
+from .onnx import export_graph, write_files
 from .smooth import Feeds
 
 LOGITS = ("logits",)
@@ -90,25 +88,12 @@ def write_head_graph(model: Any, tokenizer: Any, target: Path, opset: int = 20) 
 
 def write_head_presets(
     model: Any, tokenizer: Any, folder: Path, presets: Sequence[str], opset: int = 20, feeds: Feeds = ()
-) -> dict[str, Any]:
+) -> dict[str, dict[str, int]]:
     """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
 
     `feeds` are real input, by which `fast` evens out activations before they become int8.
-
-    The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
     """
-    check_presets(presets)
-    for name in FILES.keys() - set(presets):
-        (folder / "onnx" / FILES[name]).unlink(missing_ok=True)
-    source = folder / "onnx" / FILES["fp32"]
-    found: dict[str, Any] = {}
-    ordered = sorted(presets, key=list(FILES).index)
-    for name in track(ordered, total=len(ordered), description="exporting", unit="files"):
-        if name == "fp32":
-            write_head_graph(model, tokenizer, source, opset)
-        else:
-            found[name] = quantize(source, folder / "onnx" / FILES[name], name, feeds if name == "fast" else ())
-    return found
+    return write_files(lambda target: write_head_graph(model, tokenizer, target, opset), folder, presets, feeds)
 
 
 def head_positions(model: Any) -> int:

@@ -7,7 +7,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ..progress import track
 from .graph import check_exportable, example_inputs, is_table, sentence_graph
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
-from .smooth import text_feeds
+from .smooth import Feeds, text_feeds
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -145,8 +145,23 @@ def write_presets(
     """Write `onnx/<file>` of each preset below `folder`, which holds the saved encoder; returns preset -> quantized node counts.
 
     `texts` are real input, by which `fast` evens out activations before they become int8.
+    """
+    feeds = text_feeds(folder, texts) if texts and "fast" in presets else ()
+    return write_files(lambda target: write_graph(encoder, target, opset), folder, presets, feeds)
+
+
+def write_files(
+    write_fp32: Callable[[Path], None], folder: Path, presets: Sequence[str], feeds: Feeds = ()
+) -> dict[str, dict[str, int]]:
+    """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
 
     The files of presets that are not asked for are removed: they would be those of an earlier export, proved by nothing.
+
+    Args:
+        write_fp32: writes the fp32 graph to a file; the others are made from it.
+        folder: of the model.
+        presets: among fp32, fast, faithful.
+        feeds: real inputs of the graph, by which `fast` evens out activations before they become int8.
     """
     check_presets(presets)
     for name in FILES.keys() - set(presets):
@@ -156,9 +171,8 @@ def write_presets(
     ordered = sorted(presets, key=list(FILES).index)
     for name in track(ordered, total=len(ordered), description="exporting", unit="files"):
         if name == "fp32":
-            write_graph(encoder, source, opset)
+            write_fp32(source)
         else:
-            feeds = text_feeds(folder, texts) if texts and name == "fast" else ()
             found[name] = quantize(source, folder / "onnx" / FILES[name], name, feeds)
     return found
 

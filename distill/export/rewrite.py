@@ -44,11 +44,16 @@ def gemm_to_matmul(model: onnx.ModelProto) -> int:
         turned += 1
     del graph.node[:]
     graph.node.extend(nodes)
+    drop_unused(graph)
+    return turned
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Take out, in place, the weights that no node reads and no output is."""
     used = {name for node in every_node(graph.node) for name in node.input} | {output.name for output in graph.output}
     kept = [w for w in graph.initializer if w.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    return turned
 
 
 def sentence_products(model: onnx.ModelProto) -> list[str]:

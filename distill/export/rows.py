@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .rewrite import every_node, sentence_products
+from .rewrite import drop_unused, every_node, sentence_products
 
 
 def tables_alone(model: onnx.ModelProto) -> bool:
@@ -57,10 +57,7 @@ def quantize_rows(model: onnx.ModelProto) -> int:
         turned += 1
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in every_node(graph.node) for name in node.input} | {output.name for output in graph.output}
-    kept = [w for w in graph.initializer if w.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    drop_unused(graph)
     return turned
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from ..runtime.text import TextInput
+from .rewrite import drop_unused
 
 ALPHA = 0.65
 """How much of the activation's range moves into the weights; 0 moves none, 1 all."""
@@ -80,10 +81,7 @@ def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *,
             model.graph.initializer.append(numpy_helper.from_array(matrix, own))
             node.input[0], node.input[1] = smoothed, own
     _insert(model, made)
-    used = {name for node in model.graph.node for name in node.input} | {output.name for output in model.graph.output}
-    kept = [w for w in model.graph.initializer if w.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    drop_unused(model.graph)
     return len(made)
 
 

@@ -9,7 +9,7 @@ from teachers.heads import HeadModel
 
 from ..errors import ModelError
 from ..recipe import Recipe, StageSpec
-from ..recipe_losses import INNER, PREDICTION
+from ..recipe_losses import COMPARING, INNER
 from ..train.fit import check_fit
 from ..train.layer_map import resolve_layer_map
 from ..train.textbrewer_guards import check_stage
@@ -32,7 +32,7 @@ def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student:
         losses = {loss.name for loss in stage.losses}
         inner = sorted(losses & INNER)
         token_task = recipe.task in ("tokens", "spans")
-        by_token = inner or (sorted(losses & PREDICTION - {"hard_label"}) if token_task else [])
+        by_token = inner or (sorted(losses & COMPARING) if token_task else [])
         if by_token:
             _check_tokens(by_token[0], teacher, start, student, where)
         if inner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
 from ..progress import note
 from ..recipe import Recipe, SourceSpec
-from ..recipe_losses import INNER, PREDICTION
+from ..recipe_losses import COMPARING, INNER
 from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
@@ -100,7 +101,7 @@ class TaskRun:
         if spec.finetune is not None and self.order is not None:
             reorder_head(self.teacher.model, self.order, labels)
             self.teacher.labels, self.order = labels.names, None
-        name = getattr(recipe.student, "from_", "teacher")
+        name = recipe.student.start
         self.start = self.teacher
         if name != "teacher":
             self.start = load_head(name, recipe.task, labels=labels.names, seed=recipe.seed)  # type: ignore[arg-type]
@@ -216,7 +217,7 @@ class TaskRun:
         Where every token has logits the teacher reads the student's tokens; elsewhere each model has its own.
         """
         recipe, teacher = self.recipe, self.teacher
-        if not any(loss.name in PREDICTION - {"hard_label"} for stage in recipe.stages for loss in stage.losses):
+        if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
             return None, None
         by_token = recipe.task in ("tokens", "spans")
         reader = student if by_token else teacher
@@ -281,11 +282,10 @@ class TaskRun:
         features = self._train_features(data, student)
         dev = Scorer(recipe.task, data.dev, self._features(data, data.dev, student), data.labels, recipe.data.answer_unit)
         logits, dev_logits = self._signals(data, student)
-        inner = InnerTeacher(self.teacher.model, student.ids) if self._runs_beside(student) else None
-        train = train_task
-        if recipe.train.engine == "textbrewer":
-            from ..train.textbrewer import train_textbrewer as train
-        return train(
+        inner = None
+        if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
+            inner = InnerTeacher(self.teacher.model, student.ids)  # it runs beside the student
+        return _engine(recipe)(
             recipe,
             student.model,
             features,
@@ -299,10 +299,6 @@ class TaskRun:
             inner=inner,
         )
 
-    def _runs_beside(self, student: HeadStudent) -> bool:
-        """Whether some stage compares inner states, so that the teacher has to run beside the student."""
-        return any(loss.name in INNER for stage in self.recipe.stages for loss in stage.losses)
-
     def _student_facts(self, student: HeadStudent) -> dict[str, Any]:
         return {
             "layers": student.layers or None,
@@ -310,11 +306,20 @@ class TaskRun:
             "projection": None,
             "kind": student.kind,
             "dim": getattr(student.model.config, "hidden_size", None),
-            "from": getattr(self.recipe.student, "from_", "teacher"),
+            "from": self.recipe.student.start,
             "file_mb": file_mb(self.folder.student),
             **student.facts,
             **count_parameters(student.model),
         }
+
+
+def _engine(recipe: Recipe) -> Callable[..., dict[str, Any]]:
+    """What trains a student; TextBrewer is loaded where it is asked for."""
+    if recipe.train.engine == "textbrewer":
+        from ..train.textbrewer import train_textbrewer
+
+        return train_textbrewer
+    return train_task
 
 
 def _texts(data: TaskData) -> list[str]:

@@ -94,14 +94,14 @@ class InnerLosses(nn.Module):
         self._ids = (teacher.ids,)
         heard = Capture(student, wanted[0])
         try:
-            self._captures = (heard, Capture(teacher.encoder, wanted[1]))
+            self.captures = (heard, Capture(teacher.encoder, wanted[1]))
         except DistillError:
             heard.close()
             raise
 
     def _projections(self, ours: EncoderShape, theirs: EncoderShape, seed: int) -> nn.ModuleDict:
-        """One linear map per name of `_projection_name`; between equal widths it starts as the identity."""
-        names = {name for spec in self.specs for pair in self.pairs if (name := self._projection_name(spec, pair, ours, theirs))}
+        """One linear map per name of `projection_name`; between equal widths it starts as the identity."""
+        names = {name for spec in self.specs for pair in self.pairs if (name := self.projection_name(spec, pair, ours, theirs))}
         made = nn.ModuleDict()
         generator = torch.Generator().manual_seed(seed)
         for name in sorted(names):
@@ -116,7 +116,7 @@ class InnerLosses(nn.Module):
         return made
 
     @staticmethod
-    def _projection_name(spec: LossSpec, pair: tuple[int, int], ours: EncoderShape, theirs: EncoderShape) -> str | None:
+    def projection_name(spec: LossSpec, pair: tuple[int, int], ours: EncoderShape, theirs: EncoderShape) -> str | None:
         """The projection that a loss uses for a pair of layers; None for none."""
         if not isinstance(spec, Projected) or spec.projection == "none":
             return None
@@ -136,9 +136,9 @@ class InnerLosses(nn.Module):
         Returns:
             Name -> weighted loss.
         """
-        student = self._captures[0].take()
+        student = self.captures[0].take()
         self.run_teacher(features)
-        teacher = self._captures[1].take()
+        teacher = self.captures[1].take()
         mask = features["attention_mask"]
         return {spec.name: weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
 
@@ -182,7 +182,7 @@ class InnerLosses(nn.Module):
         return ours.masked_fill(far, fill), theirs.masked_fill(far, fill)
 
     def _mapped(self, spec: LossSpec, states: Tensor, pair: tuple[int, int]) -> Tensor:
-        name = self._projection_name(spec, pair, *self.shapes)
+        name = self.projection_name(spec, pair, *self.shapes)
         return states if name is None else self.projections[name](states)
 
     def _embedding_layer(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ class InnerLosses(nn.Module):
 
     def close(self) -> None:
         """Leave both models as they were found."""
-        for capture in self._captures:
+        for capture in self.captures:
             capture.close()
 
 

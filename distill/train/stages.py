@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
@@ -50,13 +50,73 @@ class StagePlan:
     select_by: str
 
 
+class Run(Protocol):
+    """Trains one stage and leaves the best weights in the plan's objective."""
+
+    def __call__(
+        self, recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path
+    ) -> dict[str, Any]:
+        """The stage's facts."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a stage is, in optimizer steps.
+
+    Attributes:
+        per_epoch: steps of one pass over the rows.
+        steps: all of them.
+        every: the student is judged after so many, and at the end.
+    """
+
+    per_epoch: int
+    steps: int
+    every: int
+
+
+def stage_length(recipe: Recipe, stage: StageSpec, rows: int) -> Length:
+    """The length of a stage over so many rows."""
+    spec = recipe.train
+    per_epoch = math.ceil(rows / stage.batch_size / spec.gradient_accumulation)
+    steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
+    every = round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)
+    return Length(per_epoch, steps, max(1, min(steps, every)))
+
+
+def stage_facts(
+    stage: StageSpec,
+    plan: StagePlan,
+    length: Length,
+    *,
+    precision: str,
+    steps: int,
+    seconds: float,
+    best: tuple[int | None, float | None],
+    resumed_at: int | None = None,
+) -> dict[str, Any]:
+    """What is told of a stage that was trained: `steps` of them done in `seconds`, the best one and its dev metric."""
+    return {
+        "name": stage.name,
+        "precision": precision,
+        "steps": steps,
+        "planned_steps": length.steps,
+        "epochs": round(steps / length.per_epoch, 3),
+        "seconds": round(seconds, 2),
+        "resumed_at": resumed_at,
+        "best_step": best[0],
+        "best_value": best[1],
+        "select_by": plan.select_by,
+        "stopped": "early" if steps < length.steps else "planned end",
+    }
+
+
 def train_stages(
     recipe: Recipe,
     plan: Callable[[StageSpec], StagePlan],
     *,
     work: Path,
     log: Path,
-    after: Callable[[StagePlan], None] | None = None,
+    run: Run | None = None,
 ) -> dict[str, Any]:
     """Run every stage of a recipe.
 
@@ -65,7 +125,7 @@ def train_stages(
         plan: makes a stage's plan when its turn comes, the seed just set; a stage that is done already gets its weights.
         work: folder for checkpoints; what is whole there is used, the rest is redone.
         log: log.jsonl.
-        after: called with a stage's plan when it is done.
+        run: trains one stage; None takes transformers' Trainer.
 
     Returns:
         Facts: {"precision", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped}]}.
@@ -94,10 +154,8 @@ def train_stages(
                     batch.pop("row")
                     precision = _remember(folder / "precision.json", made.objective, batch)
                 with disk_errors(folder):
-                    facts.append(_run_stage(recipe, stage, precision, made, folder=folder, log=log))
+                    facts.append((run or _run_stage)(recipe, stage, precision, made, folder=folder, log=log))
                 _finish(made.objective, facts[-1], folder)
-            if after is not None:
-                after(made)
         finally:
             made.objective.close()
     return {"precision": precision, "stages": facts}
@@ -116,9 +174,8 @@ def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
 def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
     """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
     spec = recipe.train
-    per_epoch = math.ceil(len(plan.rows) / stage.batch_size / spec.gradient_accumulation)
-    steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
-    every = max(1, min(steps, round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)))
+    length = stage_length(recipe, stage, len(plan.rows))
+    steps = length.steps
     folder.mkdir(parents=True, exist_ok=True)
     resume = newest_whole(folder)
     began = step_of(resume) if resume else 0
@@ -137,7 +194,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
         trainer = DistillTrainer(
             plan.objective,
-            _arguments(recipe, stage, precision, folder, steps, every, plan.select_by),
+            trainer_arguments(recipe, stage, precision, folder, length, plan.select_by),
             rows=plan.rows,
             collate=plan.collate,
             judge=plan.judge,
@@ -151,26 +208,23 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         finally:
             bar.close()
         state = trainer.state
-    return {
-        "name": stage.name,
-        "precision": precision,
-        "steps": state.global_step,
-        "planned_steps": steps,
-        "epochs": round(state.global_step / per_epoch, 3),
-        "seconds": round(time.perf_counter() - start, 2),
-        "resumed_at": began or None,
-        "best_step": state.best_global_step,
-        "best_value": state.best_metric,
-        "select_by": plan.select_by,
-        "stopped": "early" if state.global_step < steps else "planned end",
-    }
+    return stage_facts(
+        stage,
+        plan,
+        length,
+        precision=precision,
+        steps=state.global_step,
+        seconds=time.perf_counter() - start,
+        best=(state.best_global_step, state.best_metric),
+        resumed_at=began or None,
+    )
 
 
-def _arguments(
-    recipe: Recipe, stage: StageSpec, precision: str, folder: Path, steps: int, every: int, select_by: str
+def trainer_arguments(
+    recipe: Recipe, stage: StageSpec, precision: str, folder: Path, length: Length, select_by: str
 ) -> TrainingArguments:
-    """The settings of transformers for one stage: `steps` optimizer steps, evaluated and saved after every `every`."""
-    spec = recipe.train
+    """The settings of transformers for one stage of that length."""
+    spec, steps, every = recipe.train, length.steps, length.every
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=stage.batch_size,

@@ -15,10 +15,10 @@ from ..errors import GateError
 from ..evaluate.outputs import Features, run_over, torch_predict
 from ..evaluate.scoring import Scorer
 from ..recipe import Recipe, StageSpec
-from ..recipe_losses import PREDICTION
+from ..recipe_losses import COMPARING, PREDICTION
 from .inner import InnerTeacher
 from .objective import set_dropout
-from .stages import StagePlan, train_stages
+from .stages import Run, StagePlan, train_stages
 from .task import BLOCKED, TaskObjective, model_logits
 from .trainer import Collate
 
@@ -153,6 +153,7 @@ def train_task(
     logits: Sequence[np.ndarray] | None = None,
     dev_logits: Sequence[np.ndarray] | None = None,
     inner: InnerTeacher | None = None,
+    run: Run | None = None,
 ) -> dict[str, Any]:
     """Train a task model in place through every stage of a recipe.
 
@@ -167,6 +168,7 @@ def train_task(
         labelled: how many examples have labels; None: all.
         logits, dev_logits: what the teacher said of each training and dev row; None where no loss compares with it.
         inner: the teacher itself, for losses between inner states.
+        run: trains one stage, as in `train_stages`.
 
     Returns:
         Facts, as `train_stages` gives them.
@@ -178,12 +180,12 @@ def train_task(
         losses = None if inner is None else inner.losses(student, stage, recipe.seed)
         objective = TaskObjective(student, stage.losses, recipe.task, losses)
         select_by = stage_metric(recipe, stage)
-        compares = any(loss.name in PREDICTION - {"hard_label"} for loss in stage.losses)
+        compares = any(loss.name in COMPARING for loss in stage.losses)
         judge = TaskJudge(dev, with_teacher(collate, dev_logits if compares else None), collate, with_loss=select_by == "loss")
         rows = features if labelled is None or stage.data == "train" else FirstRows(features, labelled)
         return StagePlan(objective, rows, with_teacher(collate, logits if compares else None), judge, select_by)
 
-    facts = train_stages(recipe, plan, work=work, log=log)
+    facts = train_stages(recipe, plan, work=work, log=log, run=run)
     student.eval()
     return facts
 

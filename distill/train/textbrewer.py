@@ -9,37 +9,26 @@ projections out. A stage that was cut off starts again; one that is done is not 
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, get_scheduler, set_seed
 
-from ..data.features import TaskCollator
 from ..data.sampler import LengthBucketSampler
-from ..evaluate.outputs import Features
-from ..evaluate.scoring import Scorer
-from ..files import atomic_folder, disk_errors, read_json, write_json
-from ..progress import Ticks, note
+from ..progress import Ticks
 from ..recipe import Recipe, StageSpec
-from ..recipe_losses import PREDICTION
-from .checkpoints import is_whole, seal
-from .inner import InnerTeacher
 from .log import StepLog
-from .objective import set_dropout
-from .stages import StagePlan, _arguments
-from .states import load_state, state_of
+from .stages import StagePlan, stage_facts, stage_length, trainer_arguments
+from .states import load_state
 from .task import TaskObjective
-from .task_engine import FirstRows, TaskJudge, stage_metric, with_teacher
+from .task_engine import train_task
 from .textbrewer_guards import check_stage
 from .textbrewer_terms import StudentSide, TeacherSide, Terms, translate
 from .textbrewer_watch import Enough, Watch
@@ -52,33 +41,12 @@ with warnings.catch_warnings():
 __all__ = ["check_stage", "train_textbrewer"]
 
 
-def train_textbrewer(
-    recipe: Recipe,
-    student: nn.Module,
-    features: Features,
-    collate: TaskCollator,
-    dev: Scorer,
-    *,
-    work: Path,
-    log: Path,
-    labelled: int | None = None,
-    logits: Sequence[np.ndarray] | None = None,
-    dev_logits: Sequence[np.ndarray] | None = None,
-    inner: InnerTeacher | None = None,
-) -> dict[str, Any]:
-    """Train a task model in place through every stage of a recipe, as `train_task` does, with TextBrewer's loop.
+def train_textbrewer(recipe: Recipe, *args: Any, **options: Any) -> dict[str, Any]:
+    """Train a task model in place through every stage of a recipe, with TextBrewer's loop.
 
     Args:
         recipe: resolved but for `train.precision`; `auto` is fp32 here.
-        student: the model; holds the best weights afterwards.
-        features: training examples, those with labels first.
-        collate: pads a batch of them.
-        dev: judges.
-        work: folder for finished stages.
-        log: log.jsonl.
-        labelled: how many examples have labels; None: all.
-        logits, dev_logits: what the teacher said of each training and dev row; None where no loss compares with it.
-        inner: the teacher itself, for losses between inner states.
+        args, options: as `train_task` takes them.
 
     Returns:
         Facts, as `train_stages` gives them.
@@ -89,63 +57,28 @@ def train_textbrewer(
     """
     for number, stage in enumerate(recipe.stages):
         check_stage(stage, recipe.student.kind, recipe.task, where=f"stages.{number}", train=recipe.train)
-    if recipe.train.dropout is not None:
-        set_dropout(student, recipe.train.dropout)
-    facts: list[dict[str, Any]] = []
-    for stage in recipe.stages:
-        set_seed(recipe.seed)
-        folder = work / stage.name
-        losses = None if inner is None else inner.losses(student, stage, recipe.seed)
-        objective = TaskObjective(student, stage.losses, recipe.task, losses)
-        select_by = stage_metric(recipe, stage)
-        compares = any(loss.name in PREDICTION - {"hard_label"} for loss in stage.losses)
-        judge = TaskJudge(dev, with_teacher(collate, dev_logits if compares else None), collate, with_loss=select_by == "loss")
-        rows = features if labelled is None or stage.data == "train" else FirstRows(features, labelled)
-        plan = StagePlan(objective, rows, with_teacher(collate, logits if compares else None), judge, select_by)
-        try:
-            facts.append(_stage(recipe, stage, plan, folder=folder, log=log))
-        finally:
-            objective.close()
-    student.eval()
-    return {"precision": "fp32", "stages": facts}
+    plain = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": "fp32"})
+    return train_task(plain, *args, **options, run=_run_stage)
 
 
-def _stage(recipe: Recipe, stage: StageSpec, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
-    """Train one stage, or load what was trained before; its facts."""
-    final = folder / "final"
-    if is_whole(final):
-        load_state(plan.objective, safetensors.torch.load_file(final / "model.safetensors"))
-        note(f"training: stage '{stage.name}' is done already")
-        found: dict[str, Any] = read_json(final / "facts.json")
-        return found
-    with disk_errors(folder):
-        facts = _run_stage(recipe, stage, plan, folder=folder, log=log)
-        with atomic_folder(final) as new:
-            safetensors.torch.save_file(state_of(plan.objective), new / "model.safetensors")
-            write_json(new / "facts.json", facts)
-            seal(new)
-    return facts
-
-
-def _run_stage(recipe: Recipe, stage: StageSpec, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
-    """Train one stage and leave the best weights in the objective."""
+def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
+    """Train one stage and leave the best weights in the objective; one that was cut off starts again."""
     spec, objective = recipe.train, plan.objective
     assert isinstance(objective, TaskObjective), "tasks with predictions alone"
-    per_epoch = math.ceil(len(plan.rows) / stage.batch_size)
-    steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
-    every = max(1, min(steps, round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)))
-    arguments = _arguments(recipe, stage, "fp32", folder, steps, every, plan.select_by)
+    length = stage_length(recipe, stage, len(plan.rows))
+    steps = length.steps
+    arguments = trainer_arguments(recipe, stage, precision, folder, length, plan.select_by)
     objective.to(arguments.device)
     start = time.perf_counter()
     bar = Ticks(steps, f"training {stage.name}" if len(recipe.stages) > 1 else "training", "steps")
     terms = translate(objective)
-    watch = Watch(plan, terms, arguments, StepLog(log, stage.name), bar, per_epoch=per_epoch, patience=spec.patience)
+    watch = Watch(plan, terms, arguments, StepLog(log, stage.name), bar, per_epoch=length.per_epoch, patience=spec.patience)
     optimizer = _optimizer(arguments, objective)
     optimizer.register_step_pre_hook(watch.before_step)
     optimizer.register_step_post_hook(watch.after_step)
     teacher = TeacherSide(objective.inner)
     with tempfile.TemporaryDirectory() as unused, frozen(teacher), contextlib.closing(bar):
-        settings = TrainingConfig(ckpt_steps=every, output_dir=unused, device=arguments.device)
+        settings = TrainingConfig(ckpt_steps=length.every, output_dir=unused, device=arguments.device)
         config = DistillationConfig(**terms.config)
         for name, schedule in terms.schedules.items():
             setattr(config, name, schedule)
@@ -167,19 +100,15 @@ def _run_stage(recipe: Recipe, stage: StageSpec, plan: StagePlan, *, folder: Pat
             )
     if watch.best_state is not None:
         load_state(objective, watch.best_state)
-    return {
-        "name": stage.name,
-        "precision": "fp32",
-        "steps": watch.step,
-        "planned_steps": steps,
-        "epochs": round(watch.step / per_epoch, 3),
-        "seconds": round(time.perf_counter() - start, 2),
-        "resumed_at": None,
-        "best_step": watch.best_step,
-        "best_value": watch.best_value,
-        "select_by": plan.select_by,
-        "stopped": "early" if watch.step < steps else "planned end",
-    }
+    return stage_facts(
+        stage,
+        plan,
+        length,
+        precision=precision,
+        steps=watch.step,
+        seconds=time.perf_counter() - start,
+        best=(watch.best_step, watch.best_value),
+    )
 
 
 class Distiller(GeneralDistiller):

@@ -98,7 +98,7 @@ class StudentSide(nn.Module):
         """Args: features: as `model_logits` takes them."""
         logits = model_logits(self.objective.student, features, self.objective.task)
         inner = self.objective.inner
-        return logits, None if inner is None else inner._captures[0].take()
+        return logits, None if inner is None else inner.captures[0].take()
 
 
 class TeacherSide(nn.Module):
@@ -112,7 +112,7 @@ class TeacherSide(nn.Module):
 
     def __init__(self, inner: InnerLosses | None) -> None:
         super().__init__()
-        self.encoder = None if inner is None else inner._captures[1].encoder
+        self.encoder = None if inner is None else inner.captures[1].encoder
         self.inner = (inner,)  # a tuple keeps the student's projections out of the teacher
         self.eval()
 
@@ -122,7 +122,7 @@ class TeacherSide(nn.Module):
         if inner is None:
             return teacher_logits, None
         inner.run_teacher(features)
-        return teacher_logits, inner._captures[1].take()
+        return teacher_logits, inner.captures[1].take()
 
 
 def translate(objective: TaskObjective) -> Terms:
@@ -168,7 +168,7 @@ def _matches(
         for (teacher, student), pair in _layers(spec.name, inner.pairs):
             match = {"layer_T": teacher, "layer_S": student, "feature": feature, "loss": loss, "weight": spec.weight}
             matches.append(match)
-            name = inner._projection_name(spec, pair, *inner.shapes)
+            name = inner.projection_name(spec, pair, *inner.shapes)
             projections.append(None if name is None else inner.projections[name])
             places = ("-".join(map(str, place)) if isinstance(place, list) else str(place) for place in (student, teacher))
             names["_".join(["unweighted", feature, loss, *places])] = (spec.name, spec.weight)

@@ -184,7 +184,7 @@ def test_where_a_local_layer_does_not_look_there_is_nothing_to_learn(name):
     losses = listen(student, name, teacher=teacher, layer_map=[[1, 1], [3, 0]])
     student(**batch)
     losses.run_teacher(batch)
-    states = [capture.take() for capture in losses._captures]
+    states = [capture.take() for capture in losses.captures]
     found = losses._loss(losses.specs[0], *states, mask)
     if name == "attention_kl":
         wanted = sum(attention_kl(ours[s].log(), theirs[t].log(), mask) for t, s in ((1, 1), (3, 0)))
@@ -325,7 +325,7 @@ def test_the_teacher_stays_in_eval_mode_and_its_dropout_is_off():
 def test_a_student_that_is_its_teacher_has_no_loss(family):
     teacher = inner.fresh(family)
     losses = listen(copy.deepcopy(teacher), *sorted(INNER), teacher=teacher)
-    found = compare(losses._captures[0].encoder, losses, inner.features(family))
+    found = compare(losses.captures[0].encoder, losses, inner.features(family))
     assert found.keys() == INNER
     for name, value in found.items():
         assert value.abs() < 1e-5, name
