@@ -130,7 +130,7 @@ def running_teacher(recipe: Recipe, teacher: Teacher, start: SentenceTransformer
     if not asked & (INNER | MASKED_LM):
         return None
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
-    return InnerTeacher(encoder_of(teacher.model), student.ids, head, start.tokenizer)
+    return InnerTeacher(encoder_of(teacher.model if head is None else head), student.ids, head, start.tokenizer)
 
 
 def _labelling(batches: Iterable[int]) -> Iterator[int]:

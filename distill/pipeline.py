@@ -31,7 +31,7 @@ from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
 from .progress import note, track
-from .proving import Proof
+from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
 from .recipe_check import check_recipe
 from .recipe_load import Overrides, RecipeLike, load_recipe
@@ -139,8 +139,8 @@ class _Run:
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
         data = self._data(train, evaluate)
         student = self._train(data, self._signals(data), self._start_signals(data))
-        proof = Proof(self.recipe, folder, self.teacher, self.teacher_key, teacher_given=self.given["teacher"])
-        return proof.go(student, data)
+        subject = Encoder(self.recipe, folder, self.teacher, self.teacher_key, student, data, teacher_given=self.given["teacher"])
+        return Proof(self.recipe, folder, subject).go()
 
     def _load_start(self) -> None:
         """The model that the student is cut from."""

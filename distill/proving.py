@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from students.build import Student, save_student
 from teachers.load import Teacher
@@ -28,40 +28,112 @@ TOLD = ("max_abs", "mean_cosine", "label_agreement", "correlation")
 """What an error tells of a file that failed its gate."""
 
 
-class Proof:
-    """Takes a trained student to its report; each method is a stage.
+class Subject(Protocol):
+    """A trained student and its teacher, as the stages of a proof need them.
+
+    Attributes:
+        teacher_key: what decides the teacher's outputs, as JSON values.
+        judged_by: what else decides quality.json.
+    """
+
+    teacher_key: dict[str, Any]
+    judged_by: dict[str, Any]
+
+    def export(self) -> dict[str, dict[str, int]]:
+        """Write every preset as a file of student/onnx/; preset -> quantized node counts."""
+
+    def parity(self) -> dict[str, Any]:
+        """The content of parity.json: each file against its reference, on dev text."""
+
+    def quality(self) -> dict[str, Any]:
+        """The content of quality.json: teacher, student and every exported file on every task; writes predictions/."""
+
+    def teacher_variant(self) -> Variant:
+        """The teacher as a folder to measure."""
+
+
+class Encoder:
+    """A sentence encoder to be proved.
 
     Args:
         recipe: the resolved recipe.
         folder: the run folder; its training stage is done.
         teacher: what the student is compared with.
         teacher_key: its fingerprint.
-        teacher_given: whether it came as an object, so that no folder holds it.
+        student: as it was trained.
+        data: dev sentences, which show `fast` the activations it will meet, and labelled sets.
+        teacher_given: whether the teacher came as an object, so that no folder holds it.
     """
 
     def __init__(
-        self, recipe: Recipe, folder: RunDir, teacher: Teacher, teacher_key: Mapping[str, Any], *, teacher_given: bool
+        self,
+        recipe: Recipe,
+        folder: RunDir,
+        teacher: Teacher,
+        teacher_key: Mapping[str, Any],
+        student: Student,
+        data: PreparedData,
+        *,
+        teacher_given: bool,
     ) -> None:
-        self.recipe = recipe
-        self.folder = folder
-        self.teacher = teacher
+        self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
         self.teacher_key = dict(teacher_key)
+        self.judged_by: dict[str, Any] = {}
         self.teacher_given = teacher_given
 
-    def go(self, student: Student, data: PreparedData) -> Report:
+    def export(self) -> dict[str, dict[str, int]]:
+        """See `Subject`."""
+        spec = self.recipe.export
+        return write_presets(self.student.model, self.folder.student, spec.presets, spec.opset, self.data.dev)
+
+    def parity(self) -> dict[str, Any]:
+        """See `Subject`."""
+        texts = self.data.dev[:PARITY_SENTENCES]
+        return check_parity(self.student.model, self.folder.student, self.recipe.export.presets, texts, prefix="student/")
+
+    def quality(self) -> dict[str, Any]:
+        """See `Subject`."""
+        presets, predictions = self.recipe.export.presets, self.folder.path / "predictions"
+        return evaluate_models(self.teacher, self.student.model, self.folder.student, presets, self.data, predictions)
+
+    def teacher_variant(self) -> Variant:
+        """See `Subject`; a teacher that came as an object is saved first."""
+        if self.teacher_given:
+            place = self.folder.work / "teacher"
+            save_student(self.teacher.model, place)
+            return Variant("teacher", "teacher", "torch", place)
+        spec = self.recipe.teacher
+        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
+
+
+class Proof:
+    """Takes a trained student to its report; each method is a stage.
+
+    Args:
+        recipe: the resolved recipe.
+        folder: the run folder; its training stage is done.
+        subject: student and teacher.
+    """
+
+    def __init__(self, recipe: Recipe, folder: RunDir, subject: Subject) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.subject = subject
+
+    def go(self) -> Report:
         """Every stage in order.
 
         Raises:
             GateError: a file failed its parity gate; the report is written nevertheless.
         """
-        self._export(student, data)
-        parity = self._parity(student, data)
-        self._quality(student, data)
+        self._export()
+        parity = self._parity()
+        self._quality()
         self._measure(parity)
         return self._report(parity)
 
-    def _export(self, student: Student, data: PreparedData) -> None:
-        """Every preset as an ONNX file in student/onnx/; dev sentences show `fast` the activations it will meet."""
+    def _export(self) -> None:
+        """Every preset as an ONNX file in student/onnx/."""
         spec = self.recipe.export
         inputs = {
             "student": self.folder.outputs("training"),
@@ -69,55 +141,40 @@ class Proof:
             "versions": versions(),
             "dev": self.folder.outputs("data").get("data/dev.parquet"),
         }
-
-        def work() -> dict[str, Any]:
-            return {"quantized": write_presets(student.model, self.folder.student, spec.presets, spec.opset, data.dev)}
-
         files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]
-        self.folder.stage("onnx", inputs, files, work)
+        self.folder.stage("onnx", inputs, files, lambda: {"quantized": self.subject.export()})
 
-    def _parity(self, student: Student, data: PreparedData) -> dict[str, Any]:
-        """parity.json: each file against its reference, on dev sentences."""
+    def _parity(self) -> dict[str, Any]:
+        """parity.json: each file against its reference."""
         path = self.folder.path / "parity.json"
 
         def work() -> dict[str, Any]:
-            presets = self.recipe.export.presets
-            found = check_parity(student.model, self.folder.student, presets, data.dev[:PARITY_SENTENCES], prefix="student/")
+            found = self.subject.parity()
             write_json(path, found)
             return {"passed": {name: model["passed"] for name, model in found["models"].items()}}
 
-        inputs = {
-            "versions": versions(),
-            "onnx": self.folder.outputs("onnx"),
-            "student": self.folder.outputs("training"),
-            "data": self.folder.outputs("data"),
-        }
-        self.folder.stage("parity", inputs, ["parity.json", f"student/onnx/{GATES}"], work)
+        self.folder.stage("parity", self._proved(), ["parity.json", f"student/onnx/{GATES}"], work)
         found: dict[str, Any] = read_json(path)
         return found
 
-    def _quality(self, student: Student, data: PreparedData) -> None:
-        """quality.json and predictions/: teacher, student and every exported file on every task."""
-
-        def work() -> dict[str, Any]:
-            found = evaluate_models(
-                self.teacher,
-                student.model,
-                self.folder.student,
-                self.recipe.export.presets,
-                data,
-                self.folder.path / "predictions",
-            )
-            write_json(self.folder.path / "quality.json", found)
-            return {"tasks": list(found["tasks"])}
-
-        inputs = {
+    def _proved(self) -> dict[str, Any]:
+        """What decides what is said of the exported files."""
+        return {
             "versions": versions(),
             "onnx": self.folder.outputs("onnx"),
             "student": self.folder.outputs("training"),
             "data": self.folder.outputs("data"),
-            "teacher": self.teacher_key,
         }
+
+    def _quality(self) -> None:
+        """quality.json and predictions/: teacher, student and every exported file on every task."""
+
+        def work() -> dict[str, Any]:
+            found = self.subject.quality()
+            write_json(self.folder.path / "quality.json", found)
+            return {"tasks": list(found["tasks"])}
+
+        inputs = {**self._proved(), "teacher": self.subject.teacher_key, **self.subject.judged_by}
         self.folder.stage("quality", inputs, ["quality.json", "predictions"], work)
 
     def _measure(self, parity: Mapping[str, Any]) -> None:
@@ -128,7 +185,7 @@ class Proof:
 
         def work() -> dict[str, Any]:
             variants = [
-                self._teacher_variant(),
+                self.subject.teacher_variant(),
                 Variant("student", "student", "torch", folder.student),
                 *(Variant(name, "export", "onnx", files[name], folder=folder.student, weights=files[name]) for name in passed),
             ]
@@ -149,19 +206,10 @@ class Proof:
             "versions": versions(),
             "onnx": folder.outputs("onnx"),
             "passed": passed,
-            "teacher": self.teacher_key,
+            "teacher": self.subject.teacher_key,
             "cpu": environment()["cpu"],
         }
         folder.stage("measure", inputs, ["measure.json"], work)
-
-    def _teacher_variant(self) -> Variant:
-        """The teacher as a folder to measure; one that came as an object is saved first."""
-        if self.teacher_given:
-            place = self.folder.work / "teacher"
-            save_student(self.teacher.model, place)
-            return Variant("teacher", "teacher", "torch", place)
-        spec = self.recipe.teacher
-        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
 
     def _report(self, parity: Mapping[str, Any]) -> Report:
         """report.* and the model card; then the gates have the last word."""

@@ -1,8 +1,9 @@
-"""The second half of a task run: what was trained is exported, proved, judged, measured and reported."""
+"""A trained task student and its teacher, as the second half of a run exports, proves, judges and measures them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,11 @@ from ..evaluate.suite import defined, write_predictions
 from ..export.head_parity import check_head_parity
 from ..export.heads import write_head_presets
 from ..export.smooth import BATCH, TEXTS
-from ..files import atomic_folder, locate_model, write_json
-from ..measure.variants import EXPORTS, Variant
+from ..files import atomic_folder, locate_model
+from ..measure.variants import Variant
 from ..progress import track
-from ..proving import Proof
 from ..recipe import Recipe
-from ..report.model import Report
-from ..rundir import RunDir, versions
+from ..rundir import RunDir
 from ..runtime.precision import FILES
 from ..runtime.session import open_session
 from ..train.task import model_logits
@@ -35,8 +34,8 @@ PARITY_ROWS = 512
 """One decision of so many may flip without failing the strictest gate."""
 
 
-class TaskProof(Proof):
-    """Takes a trained task student to its report; each method is a stage.
+class TaskModel:
+    """A model with a task head to be proved: a `distill.proving.Subject`.
 
     Args:
         recipe: the resolved recipe.
@@ -45,6 +44,8 @@ class TaskProof(Proof):
         teacher_key: what decides its outputs.
         order: for each label the teacher's output, or None.
         teacher_folder: where the teacher lies, for measuring; None: as the recipe names it.
+        student: as it was trained.
+        data: dev examples and labelled sets.
     """
 
     def __init__(
@@ -55,117 +56,66 @@ class TaskProof(Proof):
         teacher_key: Mapping[str, Any],
         order: np.ndarray | None,
         teacher_folder: Path | None,
+        student: HeadStudent,
+        data: TaskData,
     ) -> None:
-        self.recipe = recipe
-        self.folder = folder
-        self.head = teacher
+        self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
         self.teacher_key = dict(teacher_key)
+        self.judged_by: dict[str, Any] = {"unit": recipe.data.answer_unit}
         self.order = order
         self.teacher_folder = teacher_folder
 
-    def run(self, student: HeadStudent, data: TaskData) -> Report:
-        """Every stage in order.
+    @cached_property
+    def dev(self) -> Any:
+        """Dev examples as the student reads them."""
+        return self._features(self.data.dev, self.student)
 
-        Raises:
-            GateError: a file failed its parity gate; the report is written nevertheless.
-        """
-        self._export_heads(student, data)
-        parity = self._head_parity(student, data)
-        self._task_quality(student, data)
-        self._measure(parity)
-        return self._report(parity)
+    def export(self) -> dict[str, dict[str, int]]:
+        """See `Subject`; dev examples show `fast` the activations it will meet."""
+        spec, student = self.recipe.export, self.student
+        some = self._features(self.data.dev.select(np.arange(min(TEXTS, len(self.data.dev)))), student)
+        collate = make_collator(self.recipe.task, student.tokenizer)
+        feeds = [
+            {name: value.numpy() for name, value in collate([some[row] for row in rows]).items()}
+            for rows in np.array_split(np.arange(len(some)), -(-len(some) // BATCH))
+        ]
+        return write_head_presets(student.model, student.tokenizer, self.folder.student, spec.presets, spec.opset, feeds)
 
-    def _export_heads(self, student: HeadStudent, data: TaskData) -> None:
-        """Every preset as an ONNX file in student/onnx/; dev examples show `fast` the activations it will meet."""
-        spec = self.recipe.export
-        inputs = {
-            "student": self.folder.outputs("training"),
-            "export": spec.model_dump(mode="json"),
-            "versions": versions(),
-            "dev": self.folder.outputs("data").get("data/dev.parquet"),
-        }
+    def parity(self) -> dict[str, Any]:
+        """See `Subject`."""
+        student, keys = self.student, ("input_ids", "token_type_ids")
+        items = [self.dev[row] for row in range(min(PARITY_ROWS, len(self.dev)))]
+        rows = [{key: item[key].tolist() for key in keys if key in item} for item in items]
+        presets, task = self.recipe.export.presets, self.recipe.task
+        return check_head_parity(student.model, student.tokenizer, self.folder.student, presets, rows, task, prefix="student/")
 
-        def work() -> dict[str, Any]:
-            some = self._features(student, data.dev.select(np.arange(min(TEXTS, len(data.dev)))), data)
-            collate = make_collator(self.recipe.task, student.tokenizer)
-            feeds = [
-                {name: value.numpy() for name, value in collate([some[row] for row in rows]).items()}
-                for rows in np.array_split(np.arange(len(some)), -(-len(some) // BATCH))
-            ]
-            folder, presets = self.folder.student, spec.presets
-            return {"quantized": write_head_presets(student.model, student.tokenizer, folder, presets, spec.opset, feeds)}
+    def teacher_variant(self) -> Variant:
+        """See `Subject`."""
+        if self.teacher_folder is not None:
+            return Variant("teacher", "teacher", "torch", self.teacher_folder)
+        spec = self.recipe.teacher
+        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
 
-        files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]
-        self.folder.stage("onnx", inputs, files, work)
+    def _features(self, examples: Examples, model: HeadModel | HeadStudent) -> Any:
+        """Examples as one of the two models reads them."""
+        stride = self.recipe.data.stride
+        return make_features(
+            self.recipe.task, examples, model.tokenizer, model.max_length, labels=self.data.labels, stride=stride
+        )
 
-    def _head_parity(self, student: HeadStudent, data: TaskData) -> dict[str, Any]:
-        """parity.json: each file against its reference, on dev examples."""
-        from ..files import read_json
+    def _scorer(self, name: str, examples: Examples, model: HeadModel | HeadStudent) -> Scorer:
+        """Judges one of the two models on a set; the student's dev examples are tokenised already."""
+        known = name == "agreement" and model is self.student
+        features = self.dev if known else self._features(examples, model)
+        return Scorer(self.recipe.task, examples, features, self.data.labels, self.recipe.data.answer_unit)
 
-        path = self.folder.path / "parity.json"
-        task = self.recipe.task
-
-        def work() -> dict[str, Any]:
-            features = self._features(student, data.dev, data)
-            keys = ("input_ids", "token_type_ids")
-            items = [features[row] for row in range(min(PARITY_ROWS, len(features)))]
-            rows = [{key: item[key].tolist() for key in keys if key in item} for item in items]
-            presets = self.recipe.export.presets
-            found = check_head_parity(
-                student.model, student.tokenizer, self.folder.student, presets, rows, task, prefix="student/"
-            )
-            write_json(path, found)
-            return {"passed": {name: model["passed"] for name, model in found["models"].items()}}
-
-        self.folder.stage("parity", self._proved(), ["parity.json", "student/onnx/gates.json"], work)
-        found: dict[str, Any] = read_json(path)
-        return found
-
-    def _features(self, student: HeadStudent, examples: Examples, data: TaskData) -> Any:
-        """Examples as the student reads them."""
-        spec, task = self.recipe.data, self.recipe.task
-        return make_features(task, examples, student.tokenizer, student.max_length, labels=data.labels, stride=spec.stride)
-
-    def _proved(self) -> dict[str, Any]:
-        """What decides what is said of the exported files."""
-        return {
-            "versions": versions(),
-            "onnx": self.folder.outputs("onnx"),
-            "student": self.folder.outputs("training"),
-            "data": self.folder.outputs("data"),
-        }
-
-    def _task_quality(self, student: HeadStudent, data: TaskData) -> None:
-        """quality.json and predictions/: teacher, student and every exported file on every labelled set."""
-
-        def work() -> dict[str, Any]:
-            found = self._judge(student, data)
-            write_json(self.folder.path / "quality.json", found)
-            return {"tasks": list(found["tasks"])}
-
-        inputs = {**self._proved(), "teacher": self.teacher_key, "unit": self.recipe.data.answer_unit}
-        self.folder.stage("quality", inputs, ["quality.json", "predictions"], work)
-
-    def _judge(self, student: HeadStudent, data: TaskData) -> dict[str, Any]:
-        """The content of quality.json; writes predictions/."""
-        task, labels, spec = self.recipe.task, data.labels, self.recipe.data
-        sets = {"agreement": data.dev, **data.evaluate}
-        sides: dict[str, tuple[Any, int]] = {
-            "teacher": (self.head.tokenizer, self.head.max_length),
-            "student": (student.tokenizer, student.max_length),
-        }
-        scorers = {
-            (name, side): Scorer(
-                task,
-                part,
-                make_features(task, part, tokenizer, length, labels=labels, stride=spec.stride),
-                labels,
-                spec.answer_unit,
-            )
-            for name, part in sets.items()
-            for side, (tokenizer, length) in sides.items()
-        }
-        predicts = self._predicts(student)
+    def quality(self) -> dict[str, Any]:
+        """See `Subject`."""
+        data, task, labels = self.data, self.recipe.task, self.data.labels
+        sets: dict[str, Examples] = {"agreement": data.dev, **data.evaluate}
+        sides: dict[str, HeadModel | HeadStudent] = {"teacher": self.teacher, "student": self.student}
+        scorers = {(name, side): self._scorer(name, part, sides[side]) for name, part in sets.items() for side in sides}
+        predicts = self._predicts()
         tasks = {name: {"kind": task, "metric": METRICS[task], "n": len(part)} for name, part in sets.items()}
         tasks["agreement"] = {"kind": "agreement", "metric": "agreement", "n": len(data.dev)}
         models: dict[str, dict[str, Any]] = {name: {} for name in predicts}
@@ -175,7 +125,7 @@ class TaskProof(Proof):
             for name, model in track(steps, total=len(steps), description="quality", unit="evaluations"):
                 side = "teacher" if model == "teacher" else "student"
                 scorer = scorers[name, side]
-                outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side][0]))
+                outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side].tokenizer))
                 guesses = scorer.guess(outputs)
                 teacher.setdefault(name, guesses)
                 if name == "agreement":
@@ -191,29 +141,22 @@ class TaskProof(Proof):
                 write_predictions(out / name / f"{model}.parquet", shown)
         return {"schema_version": 1, "tasks": tasks, "models": models}
 
-    def _predicts(self, student: HeadStudent) -> dict[str, Predict]:
+    def _predicts(self) -> dict[str, Predict]:
         """Teacher, student and exported files as functions of a batch, all in the data's order of labels."""
         task, order = self.recipe.task, self.order
 
         def torch_model(model: Any) -> Predict:
             return torch_predict(lambda batch: model_logits(model.eval(), batch, task), next(model.parameters()).device)
 
-        plain = torch_model(self.head.model)
+        plain = torch_model(self.teacher.model)
         found: dict[str, Predict] = {
             "teacher": plain if order is None else lambda batch: plain(batch)[..., order],
-            "student": torch_model(student.model),
+            "student": torch_model(self.student.model),
         }
         for name in self.recipe.export.presets:
             session = open_session(self.folder.student / "onnx" / FILES[name], outputs=None)
             found[name] = onnx_predict(session, task)
         return found
-
-    def _teacher_variant(self) -> Variant:
-        """The teacher as a folder to measure."""
-        if self.teacher_folder is not None:
-            return Variant("teacher", "teacher", "torch", self.teacher_folder)
-        spec = self.recipe.teacher
-        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
 
 
 def _shown(examples: Any, guesses: Sequence[Any], found: Mapping[str, Any], names: Sequence[str], task: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..given import source_key
 from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
 from ..progress import note
+from ..proving import Proof
 from ..recipe import Recipe, SourceSpec
 from ..recipe_losses import COMPARING, INNER
 from ..report.model import Report
@@ -31,7 +32,7 @@ from ..train.inner import InnerTeacher
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
-from .proof import TaskProof
+from .proof import TaskModel
 from .teacher import check_trained, finetune, head_key, label_order, reorder_head, teacher_logits
 
 
@@ -55,13 +56,16 @@ class TaskRun:
         check_presets(recipe.export.presets)
         data = self._data()
         self._load_teacher(data.labels)
-        check_student(recipe, self.teacher, self.start, self._build(data))
-        self._finetune(data)
+        student = self._build(data)
+        check_student(recipe, self.teacher, self.start, student)
+        if recipe.teacher.finetune is not None:
+            self._finetune(data)
+            student = self._build(data)  # of the teacher as it is now
         self.teacher_key = head_key(self.teacher, self.order)
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
-        student = self._train(data)
-        proof = TaskProof(self.recipe, folder, self.teacher, self.teacher_key, self.order, self.teacher_folder)
-        return proof.run(student, data)
+        self._train(data, student)
+        subject = TaskModel(self.recipe, folder, self.teacher, self.teacher_key, self.order, self.teacher_folder, student, data)
+        return Proof(self.recipe, folder, subject).go()
 
     def _data(self) -> TaskData:
         """Labelled examples for training, dev and evaluation, written to data/."""
@@ -134,8 +138,7 @@ class TaskRun:
     def _finetune(self, data: TaskData) -> None:
         """Train the teacher for the task, or load what an earlier run with the same inputs trained."""
         spec, recipe, folder = self.recipe.teacher.finetune, self.recipe, self.folder
-        if spec is None:
-            return
+        assert spec is not None, "called where the recipe asks for it"
         place = folder.path / "teacher"
         inputs = {
             "seed": recipe.seed,
@@ -237,8 +240,8 @@ class TaskRun:
             )
         return found[0], found[1]
 
-    def _train(self, data: TaskData) -> HeadStudent:
-        """Train, or load what an earlier run with the same inputs trained."""
+    def _train(self, data: TaskData, student: HeadStudent) -> None:
+        """Train the student, or load what an earlier run with the same inputs trained."""
         recipe, folder = self.recipe, self.folder
         inputs = {
             "seed": recipe.seed,
@@ -253,7 +256,7 @@ class TaskRun:
             "torch": versions().get("torch"),
         }
         place = folder.work / fingerprint(inputs)
-        trained: list[HeadStudent] = []
+        trained: list[bool] = []
 
         def work() -> dict[str, Any]:
             if not place.exists():
@@ -261,20 +264,17 @@ class TaskRun:
                     if old.is_dir() and not old.name.startswith("teacher-"):
                         shutil.rmtree(old, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
-            student = self._build(data)
             facts = self._fit(student, data, place)
             save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
-            trained.append(student)
+            trained.append(True)
             return {**facts, "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
         folder.write_recipe(self.recipe)
-        student = trained[0] if trained else self._build(data)
         if not trained:
             student.model, student.tokenizer = load_head_student(folder.student, CLASSES[recipe.task])
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
-        return student
 
     def _fit(self, student: HeadStudent, data: TaskData, place: Path) -> dict[str, Any]:
         """Train the student through every stage of the recipe."""

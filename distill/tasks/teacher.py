@@ -15,10 +15,10 @@ from teachers.heads import HeadModel
 from ..data.examples import LabelSet
 from ..data.features import TaskCollator
 from ..data.labels import match_labels
-from ..errors import ModelError
+from ..errors import ModelError, RunError
 from ..evaluate.outputs import Features, run_over, torch_predict
 from ..evaluate.scoring import Scorer
-from ..files import atomic_folder, cache_dir, fingerprint, lock, sha256_file, write_json
+from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
 from ..progress import note
 from ..recipe import Recipe
 from ..train.task import model_logits
@@ -192,9 +192,6 @@ def _as_teachers(batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str
 
 def _stored(place: Path, lengths: np.ndarray, task: str) -> list[np.ndarray] | None:
     """Logits that an earlier run left, if they are whole."""
-    from ..errors import RunError
-    from ..files import read_json
-
     if not (place / "complete.json").is_file():
         return None
     try:

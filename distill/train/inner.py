@@ -34,7 +34,7 @@ class InnerTeacher:
     """The teacher as losses between inner states need it: running, not stored.
 
     Attributes:
-        encoder: the teacher's encoder, in eval mode.
+        encoder: the teacher's encoder, in eval mode; that of `head`, where there is one, so that one run serves both.
         ids: the teacher's token id of each of the student's, int64 [student vocabulary], where the student's vocabulary
             was trimmed; None where they are the same.
         head: the teacher with its masked-LM head, where tokens are masked.
@@ -126,18 +126,20 @@ class InnerLosses(nn.Module):
             return f"{spec.name}_embeddings" if spec.name == "embedding_layer_mse" else f"{spec.name}_{pair[1]}"
         return "shared"
 
-    def forward(self, features: Mapping[str, Tensor], progress: float | None = 0.0) -> dict[str, Tensor]:
+    def forward(self, features: Mapping[str, Tensor], progress: float | None = 0.0, *, ran: bool = False) -> dict[str, Tensor]:
         """Run the teacher on a batch that the student has just been run on, and compare.
 
         Args:
             features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L], the student's ids.
             progress: share of the stage's steps that is done; None for weights without schedule.
+            ran: whether another loss has just run the teacher on this batch.
 
         Returns:
             Name -> weighted loss.
         """
         student = self.captures[0].take()
-        self.run_teacher(features)
+        if not ran:
+            self.run_teacher(features)
         teacher = self.captures[1].take()
         mask = features["attention_mask"]
         return {spec.name: weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}

@@ -32,6 +32,9 @@ class MaskedLMLosses(nn.Module):
         specs: losses of `MASKED_LM`.
         seed: of the masking.
 
+    Attributes:
+        runs_teacher: whether a forward pass runs the teacher as well.
+
     Raises:
         ModelError: the tokenizer has no mask token, or widths or vocabularies differ.
     """
@@ -67,6 +70,7 @@ class MaskedLMLosses(nn.Module):
         self.model = head.requires_grad_(True)
         self._teacher = (teacher.eval(),)
         self._seen: dict[str, Tensor] = {}
+        self.runs_teacher = any(isinstance(spec, MaskedLMLogits) for spec in self.specs)
 
     def forward(self, features: Mapping[str, Tensor], step: int, progress: float | None) -> dict[str, Tensor]:
         """One batch.

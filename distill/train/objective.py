@@ -127,8 +127,8 @@ class EmbeddingObjective(Objective):
         elif self.inner is not None and not self.losses:
             self.embed(features)
         if self.inner is not None:
-            seen = features if self.masked is None else self.masked.seen(features)
-            parts |= self.inner(seen, self.progress)
+            seen, ran = (features, False) if self.masked is None else (self.masked.seen(features), self.masked.runs_teacher)
+            parts |= self.inner(seen, self.progress, ran=ran)
         return total(parts)
 
     def _vector_parts(self, shipped: Tensor, teacher: Tensor) -> dict[str, Tensor]:
