@@ -240,3 +240,18 @@ def test_inner_losses_read_the_masked_tokens_too():
         found["hidden_cosine"], (1 - nn.functional.cosine_similarity(ours[real], theirs[real], dim=-1)).mean()
     )
     torch.testing.assert_close(found["embedding_cosine"], (1 - nn.functional.cosine_similarity(plain, vectors)).mean())
+
+
+@pytest.mark.parametrize("names", [BOTH, ("mlm",), ("mlm_kl",)])
+def test_the_teacher_runs_once_a_step(names):
+    """What its head has just read need not go through its encoder again."""
+    whole, sentences = teacher_of(), tiny.sentence_transformer(layers=2, seed=3)
+    stage = StageSpec.model_validate({"losses": [{"name": n} for n in (*names, "hidden_cosine")], "layer_map": "last"})
+    running = InnerTeacher(whole.bert, head=whole, tokenizer=tiny.tokenizer())
+    losses = {"inner": running.losses(sentences, stage, 0), "masked": running.masked(sentences, stage, 0)}
+    objective = EmbeddingObjective(sentences, None, stage.losses, teacher_normalizes=True, **losses)
+    runs = []
+    whole.bert.encoder.register_forward_hook(lambda *_: runs.append(1))
+    objective(**{name: value for name, value in sentences.preprocess(inner.TEXTS).items() if torch.is_tensor(value)})
+    objective.close()
+    assert len(runs) == 1
