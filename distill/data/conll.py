@@ -14,8 +14,8 @@ from ..recipe import SourceSpec
 from .columns import position
 from .examples import LabelSet, TokenExamples
 from .labels import label_set
-from .sources import _bad_cell, _good, _missing, _open
-from .tables import Row, Table, _lines
+from .sources import bad_cell, good_rows, missing_file, open_table
+from .tables import Row, Table, file_lines
 
 SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
 WORD_NAMES = ("tokens", "words")
@@ -86,15 +86,15 @@ def _sentences(
 ) -> tuple[str, Iterator[Sentence]]:
     """What to call the source, and its sentences."""
     if not is_conll(spec):
-        table = _open(spec)
+        table = open_table(spec)
         positions = _table_columns(table, spec)
         stored = getattr(table, "class_names", None)
         numbered = stored(positions[1]) if stored is not None else None
         convert = functools.partial(_tagged, labels, numbered)
-        return table.where, _good(table, positions, convert, on_bad_row, counts)
+        return table.where, good_rows(table, positions, convert, on_bad_row, counts)
     path = Path(spec.source).expanduser()
     if not path.is_file():
-        raise _missing(path, spec)
+        raise missing_file(path, spec)
     return str(path), _good_sentences(path, spec, labels, on_bad_row, counts)
 
 
@@ -117,7 +117,7 @@ def _blocks(path: Path, spec: SourceSpec, labels: Sequence[str] | None) -> Itera
     tags: list[str] = []
     problem: DataError | None = None
     parse = _Line(path, spec.columns, labels)
-    for line_number, line in _lines(path, spec.encoding):
+    for line_number, line in file_lines(path, spec.encoding):
         if isinstance(line, str) and not line.strip():
             if problem is not None or words:
                 yield problem or (words, tags)
@@ -212,13 +212,13 @@ def _tagged(
         return values
     words, tags = values
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word and "\0" not in word for word in words):
-        return _bad_cell(table, line, positions[0], words, "a list of words, none of them empty")
+        return bad_cell(table, line, positions[0], words, "a list of words, none of them empty")
     if not isinstance(tags, list) or len(tags) != len(words):
-        return _bad_cell(table, line, positions[1], tags, f"a list of {len(words)} tags, one for each word")
+        return bad_cell(table, line, positions[1], tags, f"a list of {len(words)} tags, one for each word")
     numbered = stored or labels
     names = [numbered[tag] if isinstance(tag, int) and numbered is not None and 0 <= tag < len(numbered) else tag for tag in tags]
     for name in names:
         if not isinstance(name, str) or not TAG.fullmatch(name) or (labels is not None and name not in labels):
             expected = "O, B-type or I-type" if labels is None else ", ".join(labels)
-            return _bad_cell(table, line, positions[1], name, expected)
+            return bad_cell(table, line, positions[1], name, expected)
     return words, names

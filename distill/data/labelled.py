@@ -15,7 +15,7 @@ from .columns import number
 from .examples import UNLABELLED, LabelSet, TextExamples
 from .labelled_columns import LabelledColumns, labelled_columns, looks_like_header
 from .labels import label_set
-from .sources import _bad_cell, _good, _open, _texts
+from .sources import bad_cell, good_rows, open_table, row_texts
 from .tables import Row, Table
 
 Use = Literal["required", "optional", "ignored"]
@@ -60,7 +60,7 @@ def read_text_examples(
         DataError: the source, a column or (with `error`) a row cannot be read, no row has text, a label is not among
             `labels`, or all labels or scores are alike.
     """
-    table = _open(spec)
+    table = open_table(spec)
     columns = labelled_columns(table, spec.columns, pair=pair, scores=task == "regression", required=use == "required")
     if use == "ignored":
         columns = LabelledColumns(columns.positions[: columns.texts], columns.texts)
@@ -72,7 +72,7 @@ def read_text_examples(
     }
     convert = functools.partial(_example, columns, readers[task], use == "required")
     rows: list[tuple[tuple[str, ...], Any]] = []
-    for values in _good(table, columns.positions, convert, on_bad_row, counts):
+    for values in good_rows(table, columns.positions, convert, on_bad_row, counts):
         if spec.limit is not None and len(rows) >= spec.limit:
             break
         rows.append(values)
@@ -98,12 +98,12 @@ def _example(
     if isinstance(values, DataError):
         return values
     places = positions[: columns.texts]
-    texts = _texts(table, places, (line, values[: columns.texts]))
+    texts = row_texts(table, places, (line, values[: columns.texts]))
     if isinstance(texts, DataError):
         return texts
     for place, text in zip(places, texts, strict=True):
         if not text.strip():
-            return _bad_cell(table, line, place, text, "text that is not empty")
+            return bad_cell(table, line, place, text, "text that is not empty")
     if not columns.labelled:
         return texts, None
     value = values[columns.texts]
@@ -117,9 +117,9 @@ def _example(
     try:
         label = read(value)
     except _Unreadable as problem:
-        return _bad_cell(table, line, positions[columns.texts], value, str(problem))
+        return bad_cell(table, line, positions[columns.texts], value, str(problem))
     if label is None and required:
-        return _bad_cell(table, line, positions[columns.texts], value, "a label")
+        return bad_cell(table, line, positions[columns.texts], value, "a label")
     return texts, label
 
 

@@ -8,7 +8,7 @@ from ..errors import DataError, DistillError
 from ..recipe import SourceSpec
 from .conll import is_conll
 from .labelled_columns import labelled_columns
-from .sources import PYTHON_DOCS, _missing, _open, source_kind
+from .sources import PYTHON_DOCS, missing_file, open_table, source_kind
 from .squad import is_squad
 
 
@@ -24,7 +24,7 @@ def check_labelled(spec: SourceSpec, task: str, *, labelled: bool = True) -> lis
         path = Path(spec.source).expanduser()
         if is_conll(spec) or is_squad(spec):
             if not path.is_file():
-                raise _missing(path, spec)
+                raise missing_file(path, spec)
             return []
         kind = source_kind(spec)
         if kind == PYTHON_DOCS:
@@ -33,7 +33,7 @@ def check_labelled(spec: SourceSpec, task: str, *, labelled: bool = True) -> lis
             raise DataError("python-docs is no source of this task", where=spec.source, expected="a file or hub data set")
         if kind == "hub":
             return []
-        table = _open(spec)
+        table = open_table(spec)
         if task not in ("tokens", "spans"):
             columns = labelled_columns(table, spec.columns, pair=None, scores=task == "regression", required=labelled)
             if next(iter(table.read(columns.positions)), None) is None:

@@ -94,10 +94,10 @@ def read_pairs(spec: EvaluationSpec, *, on_bad_row: str, counts: Counter[str]) -
     Raises:
         DataError: as in `read_sentences`; also fewer than two pairs, or scores that are all alike.
     """
-    table = _open(spec)
+    table = open_table(spec)
     positions = pair_columns(table, spec.columns)
     rows: list[tuple[str, str, float]] = []
-    for values in _good(table, positions, _pair, on_bad_row, counts):
+    for values in good_rows(table, positions, _pair, on_bad_row, counts):
         if spec.limit is not None and len(rows) >= spec.limit:
             break
         rows.append(values)
@@ -129,11 +129,11 @@ def check_source(spec: SourceSpec) -> list[DistillError]:
     try:
         if isinstance(spec, EvaluationSpec):
             if source_kind(spec) != "hub":
-                table = _open(spec)
+                table = open_table(spec)
                 _first(table, pair_columns(table, spec.columns), _pair)
         elif source_kind(spec) == "file":
-            table = _open(spec)
-            _first(table, sentence_columns(table, spec.columns), _texts)
+            table = open_table(spec)
+            _first(table, sentence_columns(table, spec.columns), row_texts)
         elif source_kind(spec) == PYTHON_DOCS:
             _check_python_docs(spec)
     except DistillError as problem:
@@ -148,13 +148,18 @@ def _sentences(spec: SourceSpec, on_bad_row: str, counts: Counter[str]) -> Itera
         _check_python_docs(spec)
         yield from python_docs(spec.limit)
         return
-    table = _open(spec)
+    table = open_table(spec)
     positions = sentence_columns(table, spec.columns)
-    for texts in _good(table, positions, _texts, on_bad_row, counts):
+    for texts in good_rows(table, positions, row_texts, on_bad_row, counts):
         yield from texts
 
 
-def _open(spec: SourceSpec) -> Table:
+def open_table(spec: SourceSpec) -> Table:
+    """The table that a source is: a file, or a data set of the hub.
+
+    Raises:
+        DataError: there is none.
+    """
     kind = source_kind(spec)
     if kind == PYTHON_DOCS:
         raise DataError(
@@ -166,7 +171,7 @@ def _open(spec: SourceSpec) -> Table:
         return HubTable(spec)
     path = Path(spec.source).expanduser()
     if not path.is_file():
-        raise _missing(path, spec)
+        raise missing_file(path, spec)
     if spec.columns and file_format(path, spec) == "txt" and tuple(spec.columns) != (0,):
         raise DataError(
             "a .txt file has no columns", where=str(path), got=list(spec.columns), hint="leave out `columns`, or set `format`"
@@ -174,7 +179,8 @@ def _open(spec: SourceSpec) -> Table:
     return open_file(path, spec)
 
 
-def _missing(path: Path, spec: SourceSpec) -> DataError:
+def missing_file(path: Path, spec: SourceSpec) -> DataError:
+    """The error for a source that is no regular file, with what is there instead."""
     if path.is_dir():
         files = sorted(item.name for item in path.iterdir() if item.suffix.lower() in (*SUFFIXES, ".gz"))[:10]
         return DataError(
@@ -194,7 +200,7 @@ def _check_python_docs(spec: SourceSpec) -> None:
         raise DataError("python-docs has no columns", where=PYTHON_DOCS, got=list(spec.columns), hint="leave out `columns`")
 
 
-def _good(
+def good_rows(
     table: Table, positions: list[int], convert: Callable[[Table, list[int], Row], Any], on_bad_row: str, counts: Counter[str]
 ) -> Iterator[Any]:
     """Converted rows; a bad one stops or is counted."""
@@ -218,14 +224,14 @@ def _first(table: Table, positions: list[int], convert: Callable[[Table, list[in
         raise value
 
 
-def _texts(table: Table, positions: list[int], row: Row) -> tuple[str, ...] | DataError:
+def row_texts(table: Table, positions: list[int], row: Row) -> tuple[str, ...] | DataError:
     """The row's sentences, or what is wrong with it."""
     line, values = row
     if isinstance(values, DataError):
         return values
     for place, value in zip(positions, values, strict=True):
         if not isinstance(value, str) or UNREADABLE.search(value):
-            return _bad_cell(
+            return bad_cell(
                 table, line, place, value, "text" if not isinstance(value, str) else "text without null bytes or lone surrogates"
             )
     return values
@@ -236,15 +242,15 @@ def _pair(table: Table, positions: list[int], row: Row) -> tuple[str, str, float
     line, values = row
     if isinstance(values, DataError):
         return values
-    texts = _texts(table, positions[:2], (line, values[:2]))
+    texts = row_texts(table, positions[:2], (line, values[:2]))
     if isinstance(texts, DataError):
         return texts
     for place, text in zip(positions, texts, strict=False):
         if not text.strip():
-            return _bad_cell(table, line, place, text, "a sentence")
+            return bad_cell(table, line, place, text, "a sentence")
     score = number(values[2])
     if score is None:
-        problem = _bad_cell(table, line, positions[2], values[2], "a finite number")
+        problem = bad_cell(table, line, positions[2], values[2], "a finite number")
         if line == 1:
             problem = DataError(
                 problem.message,
@@ -257,7 +263,8 @@ def _pair(table: Table, positions: list[int], row: Row) -> tuple[str, str, float
     return texts[0], texts[1], score
 
 
-def _bad_cell(table: Table, line: int, place: int, value: Any, expected: str) -> DataError:
+def bad_cell(table: Table, line: int, place: int, value: Any, expected: str) -> DataError:
+    """The error for a value that is not what its column should hold."""
     name = f"'{table.names[place]}'" if table.names else str(place)
     return DataError(
         f"bad value in column {name}",

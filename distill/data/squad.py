@@ -15,7 +15,7 @@ from ..recipe import SourceSpec
 from .columns import position
 from .examples import SpanExamples
 from .lines import unreadable
-from .sources import UNREADABLE, _missing, _open
+from .sources import UNREADABLE, missing_file, open_table
 from .tables import Table
 
 NAMES = ("id", "question", "context", "answers")
@@ -70,9 +70,9 @@ def _questions(spec: SourceSpec) -> tuple[str, Iterator[Question | DataError]]:
     if is_squad(spec):
         path = Path(spec.source).expanduser()
         if not path.is_file():
-            raise _missing(path, spec)
+            raise missing_file(path, spec)
         return str(path), _json_questions(path, _load(path, spec.encoding))
-    table = _open(spec)
+    table = open_table(spec)
     names = [name.lower() for name in table.names or ()]
     columns = spec.columns or tuple(name for name in NAMES if name in names)
     if len(columns) != 4:

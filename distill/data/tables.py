@@ -49,7 +49,7 @@ class TextTable:
         self.first = next((values for _, values in self.read([0]) if not isinstance(values, DataError)), None)
 
     def read(self, positions: Sequence[int]) -> Iterator[Row]:
-        for number, line in _lines(self._path, self._encoding):
+        for number, line in file_lines(self._path, self._encoding):
             if isinstance(line, DataError):
                 yield number, line
             elif line.strip():
@@ -160,7 +160,7 @@ class JsonTable:
                 yield number, tuple(row[key] for key in keys)
 
     def _objects(self) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
-        for number, line in _lines(self._path, self._encoding):
+        for number, line in file_lines(self._path, self._encoding):
             if isinstance(line, DataError):
                 yield number, line
             elif line.strip():
@@ -253,7 +253,8 @@ def _has_header(spec: SourceSpec, head: tuple[Any, ...] | DataError | None) -> b
     return isinstance(head, tuple) and any(cell.strip().lower() in USUAL_NAMES for cell in head)
 
 
-def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+def file_lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    """Numbered lines of a text file; what cannot be read is an error in its place."""
     with Lines(path, encoding) as lines:
         while True:
             try:

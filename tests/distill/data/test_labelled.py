@@ -216,11 +216,11 @@ class Numbered:
 
 
 def test_numbers_of_a_hub_set_have_the_names_it_keeps(monkeypatch):
-    monkeypatch.setattr(labelled, "_open", lambda spec: Numbered([1, 0, 1]))
+    monkeypatch.setattr(labelled, "open_table", lambda spec: Numbered([1, 0, 1]))
     assert read("owner/set")[1].names == ("neg", "pos")
     assert read("owner/set", labels=["pos", "neg"])[0].labels.tolist() == [0, 1, 0], "by name, whatever its number was"
-    monkeypatch.setattr(labelled, "_open", lambda spec: Numbered([1, -1, 0]))
+    monkeypatch.setattr(labelled, "open_table", lambda spec: Numbered([1, -1, 0]))
     assert read("owner/set", use="optional")[0].labels.tolist() == [1, -100, 0]
-    monkeypatch.setattr(labelled, "_open", lambda spec: Numbered([1, 7, 0]))
+    monkeypatch.setattr(labelled, "open_table", lambda spec: Numbered([1, 7, 0]))
     with pytest.raises(DataError, match="0 to 1"):
         read("owner/set")
