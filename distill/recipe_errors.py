@@ -84,9 +84,8 @@ def _finding(error: Any, tree: Any) -> _Finding:
     branch: tuple[Path, str] | None = None
     tagged: Path | None = None
     for position, part in enumerate(error["loc"]):
-        is_tag = isinstance(here, Mapping) and tagged != tuple(path) and any(here.get(word) == part for word in TAGS)
-        if is_tag and ((path and path[-1] == "student") or part not in here):
-            tagged = tuple(path)  # a tag says which branch, and may be called like a key: students of kind layers have layers
+        if tagged != tuple(path) and _is_tagged(tuple(path), tree):
+            tagged = tuple(path)  # the part is the branch's tag, even where a key of the branch is called alike
             continue
         last_missing = error["type"] == "missing" and position == len(error["loc"]) - 1
         if isinstance(here, Mapping) and (part in here or last_missing):
@@ -187,6 +186,12 @@ def _types_at(path: Path, tree: Any) -> list[Any]:
             tags = {here[word] for word in TAGS if isinstance(here.get(word), str)}
             found = [kind for kind in found if tags & set(_names(kind))] or found
     return found
+
+
+def _is_tagged(path: Path, tree: Any) -> bool:
+    """Whether the schema has a union at `path` whose branches are told apart by a tag."""
+    owners = _types_at(path[:-1], tree) if path else []
+    return sum(bool(_names(kind)) for owner in owners for kind in _step(owner, path[-1])) > 1
 
 
 def _step(kind: Any, part: str | int) -> list[Any]:
