@@ -204,6 +204,15 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     return tokenizer
 
 
+def find_tokenizer(name: str, *, revision: str | None = None) -> Any:
+    """The fast tokenizer of a model, found by the model's name.
+
+    Raises:
+        ModelError: there is no such model, or it has no fast tokenizer.
+    """
+    return load_tokenizer(_find(name, revision), name)
+
+
 def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
     """A model with its masked-LM head, fp32, eval mode.
 
@@ -213,8 +222,10 @@ def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
     folder = _find(name, revision)
     with _quiet_loading():
         model, info = _pretrained("AutoModelForMaskedLM", folder, name)
-    tied = ("decoder.weight", "decoder.bias", "vocab_projector.weight")
-    missing = [key for key in info["missing_keys"] if not key.endswith(tied) and "pooler" not in key]
+    output = model.get_output_embeddings()
+    tied = output is not None and output.weight is model.get_input_embeddings().weight
+    elsewhere = ("decoder.bias", *(("decoder.weight", "vocab_projector.weight") if tied else ()))  # stored under another name
+    missing = [key for key in info["missing_keys"] if not key.endswith(elsewhere) and "pooler" not in key]
     if missing:
         raise ModelError(
             "this model has no trained masked-LM head",

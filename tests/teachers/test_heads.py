@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -148,6 +149,19 @@ def test_a_masked_lm_is_loaded_whole(family, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(found(**batch).logits, own(**batch).logits)
     assert not found.training
+
+
+def test_an_untied_output_layer_that_is_not_there_is_no_head(tmp_path):
+    """Where input and output weights differ, transformers would fill in random ones."""
+    from safetensors.torch import load_file, save_file
+
+    tiny.write_masked_lm(tmp_path / "m", "bert", layers=1)
+    settings = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(settings | {"tie_word_embeddings": False}))
+    weights = {name: value for name, value in load_file(tmp_path / "m" / "model.safetensors").items() if "decoder" not in name}
+    save_file(weights, tmp_path / "m" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"no trained masked-LM head(.|\n)*decoder\.weight"):
+        load_masked_lm(str(tmp_path / "m"))
 
 
 @pytest.mark.parametrize("family", WITH_MASKED_LM)
