@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .data.augment.texts import augment_texts
     from .export.onnx import export_onnx
     from .measure.latency import measure_models
     from .pipeline import run
@@ -19,10 +20,21 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Report", "__version__", "check_recipe", "export_onnx", "load", "load_recipe", "measure_models", "run"]
+__all__ = [
+    "Report",
+    "__version__",
+    "augment_texts",
+    "check_recipe",
+    "export_onnx",
+    "load",
+    "load_recipe",
+    "measure_models",
+    "run",
+]
 
 _HOMES = {
     "Report": "report.model",
+    "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
     "export_onnx": "export.onnx",
     "load": "runtime.encoder",

@@ -89,6 +89,37 @@ def run(
     _show(report, out or Path("runs") / resolved.name)
 
 
+@app.command(short_help="Make more training text out of a recipe's data.")
+def augment(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .jsonl.")],
+    overrides: OverridesArgument = None,
+    form: Annotated[str | None, typer.Option("--format", help="parquet or jsonl.  [default: by the name of --out]")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes, each with a model of its own.", min=1)] = 1,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Augment a recipe's data.train as its data.augment says, into a file of texts with their variants, and report what
+    was made. The result does not depend on --workers. An interrupted command goes on where it stopped.
+
+    \b
+    $ distill augment my-recipe.yaml --out more.parquet
+    $ distill augment sbert-half data.train=lines.txt data.augment='{method: tang, variants: 5}' --out more.jsonl
+    $ distill augment pkd data.train=train.tsv data.augment='{method: masked_lm, model: klue/bert-base}' --out more.parquet
+    """
+    set_output(quiet)
+    from .recipe_check import check_recipe
+    from .recipe_load import load_recipe
+
+    resolved = load_recipe(recipe, overrides or ())
+    check_recipe(resolved)
+    with exits.needs_train("distill augment"):
+        from .augmenting import augment_recipe, report_lines
+
+        report = augment_recipe(resolved, out, form=form, workers=workers, force=force)
+    typer.echo("\n".join([*report_lines(report), f"report: {out}.report.md", str(out)]))
+
+
 @app.command(short_help="Check a recipe and the local files it names.")
 def check(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
     """Check a recipe, and that the local files it names are there and readable. Every mistake is told at once.

@@ -90,6 +90,32 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             raise
 
 
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A file to fill, put in place of `path` on success and removed on failure: `atomic_write` for what is too large for memory.
+
+    Yields:
+        A temporary file beside `path`.
+
+    Raises:
+        RunError: the disk is full, read-only or forbidden.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.tmp-", dir=path.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            with open(name, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, atomically. NaN and infinity are refused."""
     atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

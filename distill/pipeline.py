@@ -18,6 +18,7 @@ from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
 from teachers.store import StoredRows
 
+from .augmenting import run_key, run_mask
 from .data.augment.vocabulary import whole_words
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
@@ -33,6 +34,7 @@ from .measure.size import file_mb
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
+from .recipe_augment import VocabularyMixSpec
 from .recipe_check import check_recipe
 from .recipe_load import Overrides, RecipeLike, load_recipe
 from .report.model import Report
@@ -177,17 +179,18 @@ class _Run:
             evaluate = given_pairs(evaluate)
             given["evaluate"] = {name: [p.sentences1, p.sentences2, p.scores.tolist()] for name, p in evaluate.items()}
         sources = [*([] if train is not None else spec.train), *spec.evaluate.values(), spec.dev, spec.select]
+        mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
             "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
-            "augment": {"teacher": self.teacher_key, "seed": self.recipe.seed} if spec.augment else None,
+            "augment": run_key(self.recipe, mask, self.teacher_key),
             "given": given,
         }
         made: list[PreparedData] = []
 
         def work() -> dict[str, Any]:
-            words = whole_words(self.teacher.tokenizer) if spec.augment else ()
-            made.append(prepare(spec, train=train, evaluate=evaluate, words=words, seed=self.recipe.seed))
+            words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
+            made.append(prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed))
             save_prepared(made[0], self.folder.data)
             names = ["given sentences"] if train is not None else [s.source for s in spec.train]
             return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}

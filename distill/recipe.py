@@ -13,11 +13,21 @@ from pydantic import Field, field_validator, model_validator
 from students.spec import StudentSpec
 from teachers.spec import TeacherSpec
 
+from .recipe_augment import AugmentSpec, VocabularyMixSpec, with_method
 from .recipe_base import Schema
 from .recipe_losses import INNER, OF_TASK, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
 from .recipe_tree import normalise
 
-__all__ = ["EmbeddingCosine", "EmbeddingMSE", "LossSpec", "PairOrder", "Recipe", "SimilarityMatrix", "normalise"]
+__all__ = [
+    "EmbeddingCosine",
+    "EmbeddingMSE",
+    "LossSpec",
+    "PairOrder",
+    "Recipe",
+    "SimilarityMatrix",
+    "VocabularyMixSpec",
+    "normalise",
+]
 
 Column = str | int
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
@@ -81,26 +91,6 @@ class EvaluationSpec(SourceSpec):
         return self
 
 
-class VocabularyMixSpec(Schema):
-    """More training sentences: words of the teacher's vocabulary put into the corpus's own sentences.
-
-    Attributes:
-        method: always `vocabulary_mix`.
-        sentences: how many to make.
-        share: how likely a word is replaced.
-        max_words: longest sentence that is used as a frame.
-        words: whether the vocabulary's words are trained on one by one as well.
-        replace: train on what was made alone; the corpus then gives frames and dev sentences.
-    """
-
-    method: Literal["vocabulary_mix"] = "vocabulary_mix"
-    sentences: int = Field(default=20000, ge=1, le=10_000_000)
-    share: float = Field(default=0.6, gt=0, le=1)
-    max_words: int = Field(default=25, ge=1)
-    words: bool = True
-    replace: bool = False
-
-
 class DataSpec(Schema):
     """Text for training, for choosing the best checkpoint and for the final numbers.
 
@@ -111,7 +101,7 @@ class DataSpec(Schema):
         evaluate: name -> labelled set, measured once at the end; their sentences are removed from train and dev.
         select: a labelled set to choose the best checkpoint by, instead of agreement with the teacher.
         on_bad_row: stop at a malformed row, or skip and count it.
-        augment: make more training sentences out of those that are there.
+        augment: make more training examples out of those that are there, see `distill.recipe_augment`.
         min_chars, max_chars: sentences outside these lengths are dropped and counted.
         unlabelled: further text for a labelled task: the teacher's predictions are all its labels.
         labels: the names of the labels, in the order of the student's outputs; None takes those that occur.
@@ -129,13 +119,18 @@ class DataSpec(Schema):
     on_bad_row: Literal["error", "skip"] = "error"
     min_chars: int = Field(default=3, ge=1)
     max_chars: int = Field(default=2000, ge=10)
-    augment: VocabularyMixSpec | None = None
+    augment: AugmentSpec | None = None
     unlabelled: tuple[SourceSpec, ...] = ()
     labels: tuple[str, ...] | None = Field(default=None, min_length=1)
     label_separator: str = Field(default="|", min_length=1)
     stride: int = Field(default=64, ge=0)
     joined_words: bool = False
     answer_unit: Literal["word", "character"] = "word"
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _method(cls, value: Any) -> Any:
+        return with_method(value)
 
     @field_validator("evaluate")
     @classmethod

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .errors import DistillError, RecipeError, UserError, nearest
 from .files import locate_model
 from .recipe import Recipe, SourceSpec
+from .recipe_check_augment import check_augment
+from .recipe_check_names import in_hub_cache, placed
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
 TRACKERS = {
@@ -47,6 +48,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     resolved = load_recipe(recipe, overrides)
     notes: list[str] = []
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
+    problems += check_augment(resolved, notes)
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -63,9 +65,9 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
         try:
             found = locate_model(model)
         except DistillError as problem:
-            yield _placed(problem, path)
+            yield placed(problem, path)
             continue
-        if not Path(found).exists() and not _in_hub_cache(found):
+        if not Path(found).exists() and not in_hub_cache(found):
             notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
 
 
@@ -85,7 +87,7 @@ def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[
         except DistillError as error:
             problems, hub = [error], False
         for problem in problems:
-            yield _placed(problem, path)
+            yield placed(problem, path)
         if hub:
             notes.append(f"{path}: '{spec.source}' is a data set of the hub; a run fetches it if it is not in the cache")
 
@@ -120,18 +122,3 @@ def _trackers(recipe: Recipe) -> Iterator[DistillError]:
                 where="train.report_to",
                 hint=f"pip install {TRACKERS[name]}",
             )
-
-
-def _placed(problem: DistillError, path: str) -> DistillError:
-    """The same problem, with the recipe path that led to it in front."""
-    where = path if problem.where in (None, path) else f"{path}: {problem.where}"
-    return UserError(problem.message, where=where, got=problem.got, expected=problem.expected, hint=problem.hint)
-
-
-def _in_hub_cache(model: str) -> bool:
-    """Whether the Hugging Face cache holds some revision of a hub model."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    owner_and_name = model if "/" in model else f"sentence-transformers/{model}"
-    names = {model, owner_and_name}
-    return any(any((cache / ("models--" + name.replace("/", "--")) / "snapshots").glob("*")) for name in names)

@@ -16,7 +16,7 @@ from .recipe_overrides import EVERY_STAGE
 
 Path = tuple[str | int, ...]
 
-TAGS = ("name", "kind")
+TAGS = ("name", "kind", "method")
 """Keys that tell the branches of a union apart."""
 
 _EXPECTED = {
@@ -126,7 +126,8 @@ def _problem(path: Path, group: Sequence[_Finding], tree: Mapping[str, Any]) -> 
             f"the key '{path[-1]}' is missing", where=where, expected=_type_words(path, tree), hint=_sibling_hint(path, tree)
         )
     if kind == "union_tag_not_found":
-        return UserError("the key 'name' is missing", where=where, expected="one of: " + ", ".join(_tags(path, tree)))
+        word = str(context.get("discriminator", "name")).strip("'")
+        return UserError(f"the key '{word}' is missing", where=where, expected="one of: " + ", ".join(_tags(path, tree)))
     if kind == "union_tag_invalid":
         tag, tags = str(context.get("tag")), _tags(path, tree)
         word = str(context.get("discriminator", "name")).strip("'")

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Accept the short spellings: `data.train: file.txt`, one source instead of a list, a bare loss name."""
+    """Accept the short spellings: `data.train: file.txt`, one source instead of a list, a bare loss name, a file of vectors."""
     tree = dict(raw)
     data = tree.get("data")
     if isinstance(data, Mapping):
@@ -22,6 +22,8 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
         if "unlabelled" in data:
             more = data["unlabelled"]
             data["unlabelled"] = [_source(item) for item in (more if isinstance(more, (list, tuple)) else [more])]
+        if isinstance(data.get("augment"), Mapping) and "vectors" in data["augment"]:
+            data["augment"] = {**data["augment"], "vectors": _source(data["augment"]["vectors"])}
         if isinstance(data.get("evaluate"), Mapping):
             data["evaluate"] = {name: _labelled(_source(item), tree.get("task")) for name, item in data["evaluate"].items()}
         tree["data"] = data

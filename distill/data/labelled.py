@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -60,30 +61,64 @@ def read_text_examples(
         DataError: the source, a column or (with `error`) a row cannot be read, no row has text, a label is not among
             `labels`, or all labels or scores are alike.
     """
-    table = open_table(spec)
-    columns = labelled_columns(table, spec.columns, pair=pair, scores=task == "regression", required=use == "required")
-    if use == "ignored":
-        columns = LabelledColumns(columns.positions[: columns.texts], columns.texts)
-    stored = _stored_names(table, columns)
-    readers: dict[str, Callable[[Any], Any]] = {
-        "classification": functools.partial(_one, labels, stored),
-        "multilabel": functools.partial(_many, labels, stored, separator),
-        "regression": _score,
-    }
-    convert = functools.partial(_example, columns, readers[task], use == "required")
-    rows: list[tuple[tuple[str, ...], Any]] = []
-    for values in good_rows(table, columns.positions, convert, on_bad_row, counts):
-        if spec.limit is not None and len(rows) >= spec.limit:
-            break
-        rows.append(values)
+    source = _Source(spec, task, labels, pair, separator, use)
+    rows = list(source.rows(on_bad_row, counts))
     if not rows:
-        raise DataError("this source has no examples", where=table.where, hint="check the columns, or give more text")
-    array, names = _labels(task, [label for _, label in rows], labels, table.where)
+        raise DataError("this source has no examples", where=source.where, hint="check the columns, or give more text")
+    array, names = _labels(task, [label for _, label in rows], labels, source.where)
     if use == "optional":
         counts["unlabelled"] += sum(label is None for _, label in rows)
     texts = [part for part, _ in rows]
-    second = [part[1] for part in texts] if columns.texts == 2 else None
+    second = [part[1] for part in texts] if source.texts == 2 else None
     return TextExamples([part[0] for part in texts], second, array), names
+
+
+def text_rows(
+    spec: SourceSpec,
+    *,
+    task: TextTask,
+    labels: Sequence[str] | None = None,
+    separator: str = "|",
+    use: Use = "required",
+    on_bad_row: str = "error",
+    counts: Counter[str],
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The examples of a labelled source as a stream, at most `spec.limit`: arguments and errors as in `read_text_examples`.
+
+    Yields:
+        One text or two; and the label: its name, the names of all, or the score; None for a row without.
+    """
+    return _Source(spec, task, labels, None, separator, use).rows(on_bad_row, counts)
+
+
+class _Source:
+    """A labelled source, opened.
+
+    Attributes:
+        where: what to call it in an error.
+        texts: of an example, 1 or 2.
+    """
+
+    def __init__(
+        self, spec: SourceSpec, task: TextTask, labels: Sequence[str] | None, pair: bool | None, separator: str, use: Use
+    ) -> None:
+        self._table = open_table(spec)
+        self.where, self._limit = self._table.where, spec.limit
+        columns = labelled_columns(self._table, spec.columns, pair=pair, scores=task == "regression", required=use == "required")
+        if use == "ignored":
+            columns = LabelledColumns(columns.positions[: columns.texts], columns.texts)
+        self.texts, self._positions = columns.texts, columns.positions
+        stored = _stored_names(self._table, columns)
+        readers: dict[str, Callable[[Any], Any]] = {
+            "classification": functools.partial(_one, labels, stored),
+            "multilabel": functools.partial(_many, labels, stored, separator),
+            "regression": _score,
+        }
+        self._convert = functools.partial(_example, columns, readers[task], use == "required")
+
+    def rows(self, on_bad_row: str, counts: Counter[str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """Every row's texts and its label."""
+        return itertools.islice(good_rows(self._table, self._positions, self._convert, on_bad_row, counts), self._limit)
 
 
 class _Unreadable(Exception):

@@ -8,12 +8,18 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..progress import track
 from ..recipe import DataSpec, ShareSpec, SourceSpec
+from ..recipe_augment import TextSpec, VocabularyMixSpec
+from .augment.account import Account
+from .augment.base import Example
+from .augment.make import maker_for
+from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
 from .saved import PreparedData, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
@@ -33,6 +39,7 @@ def prepare(
     train: Iterable[str] | None = None,
     evaluate: Mapping[str, ScoredPairs] | None = None,
     words: Sequence[str] = (),
+    mask: str | None = None,
     seed: int = 0,
 ) -> PreparedData:
     """Read, clean, de-duplicate and split the text of a recipe.
@@ -44,7 +51,8 @@ def prepare(
         data: the sources and limits.
         train: sentences to use instead of `data.train`.
         evaluate: labelled sets to use instead of `data.evaluate`.
-        words: the teacher's vocabulary, for `data.augment`.
+        words: the teacher's vocabulary, for the augmentation vocabulary_mix.
+        mask: the mask token of teacher and student, for those that need one.
         seed: of the augmentation.
 
     Returns:
@@ -82,19 +90,45 @@ def prepare(
     else:
         _enough(kept, "train", where, counts)
         dev = dict(sorted(held_out.items())[: data.dev_limit])
+    report = None
     if data.augment is not None:
         blocked |= set(dev)
-        kept = _augmented(kept, data, words, blocked, seed, counts)
+        if isinstance(data.augment, VocabularyMixSpec):
+            kept = _mixed(kept, data, data.augment, words, blocked, seed, counts)
+        else:
+            kept, report = _varied(kept, data, data.augment, mask, blocked, seed, counts)
     counts["train"], counts["dev"] = len(kept), len(dev)
-    return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts))
+    return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts), report)
 
 
-def _augmented(
-    kept: dict[bytes, str], data: DataSpec, words: Sequence[str], blocked: set[bytes], seed: int, counts: Counter[str]
+def _varied(
+    kept: dict[bytes, str], data: DataSpec, spec: TextSpec, mask: str | None, blocked: set[bytes], seed: int, counts: Counter[str]
+) -> tuple[dict[bytes, str], dict[str, Any]]:
+    """Training sentences with variants of each behind them, and the report; what is evaluated on stays out of these too."""
+    texts = list(kept.values())
+    maker = maker_for(spec, lambda: texts, mask)
+    account = Account()
+    own: Counter[str] = Counter()
+    new: dict[bytes, str] = {}
+    for made, part in augment_in_blocks([Example(text, row=row) for row, text in enumerate(texts)], maker(), seed):
+        account += part
+        for key, text in _clean((row.text for row in made if row.variant), data, blocked, set(), own).items():
+            if key not in kept:
+                new.setdefault(key, text)
+    counts["augmented"] = len(new)
+    return {**kept, **new}, account.report()
+
+
+def _mixed(
+    kept: dict[bytes, str],
+    data: DataSpec,
+    spec: VocabularyMixSpec,
+    words: Sequence[str],
+    blocked: set[bytes],
+    seed: int,
+    counts: Counter[str],
 ) -> dict[bytes, str]:
-    """Training sentences with those that augmentation makes of them; what is evaluated on stays out of these too."""
-    spec = data.augment
-    assert spec is not None, "called with augmentation alone"
+    """Training sentences with those that words of the vocabulary make of them; what is evaluated on stays out of these too."""
     if not words:
         raise DataError("the teacher's vocabulary has no whole words to put in", where="data.augment", hint="leave augment out")
     made = mix_vocabulary(list(kept.values()), words, count=spec.sentences, share=spec.share, max_words=spec.max_words, seed=seed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import RunError
 from ..files import atomic_folder, read_json, write_json
+from .augment.account import write_report
 from .sources import ScoredPairs
 
 
@@ -21,6 +22,7 @@ class PreparedData:
         evaluate: name -> labelled pairs, untouched.
         select: labelled pairs to choose the best checkpoint by, or None.
         counts: what was read, kept and dropped, in sentences (`bad_rows` in rows): see `distill.data.prepare.COUNTED`.
+        augmented: the report of the augmentation, where variants were made just now.
     """
 
     train: list[str]
@@ -28,13 +30,15 @@ class PreparedData:
     evaluate: dict[str, ScoredPairs]
     select: ScoredPairs | None
     counts: dict[str, int]
+    augmented: dict[str, Any] | None = None
 
 
 def save(prepared: PreparedData, folder: Path) -> None:
     """Write `prepared` to `folder`, which is replaced as a whole.
 
     It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select.parquet (sentence1, sentence2,
-    score), and counts.json (the counts, and the names of the evaluation sets in order).
+    score), and counts.json (the counts, and the names of the evaluation sets in order). Where sentences were augmented,
+    augmented.json and augmented.md tell what was made.
 
     Raises:
         RunError: the disk is full, read-only or forbidden.
@@ -47,6 +51,8 @@ def save(prepared: PreparedData, folder: Path) -> None:
         if prepared.select is not None:
             _write(work / "select.parquet", _columns(prepared.select))
         write_json(work / "counts.json", {"counts": prepared.counts, "evaluate": list(prepared.evaluate)})
+        if prepared.augmented is not None:
+            write_report(prepared.augmented, work / "augmented")
 
 
 def load_prepared(folder: Path) -> PreparedData:

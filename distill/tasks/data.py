@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..data.augment.account import write_report
 from ..data.conll import read_token_examples
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples, TextExamples, TokenExamples
 from ..data.labelled import read_text_examples
@@ -59,11 +60,11 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     """
     counts: Counter[str] = Counter()
     reader = _Reader(spec, task, counts)
-    train = _joined([reader.read(source, spec.labels) for source in spec.train])
+    train = joined([reader.read(source, spec.labels) for source in spec.train])
     labels = reader.labels()
     evaluate = {name: reader.read(source, labels.names) for name, source in spec.evaluate.items()}
     counts["read"] = len(train)
-    blocked = {key for examples in evaluate.values() for key in _keys(examples)}
+    blocked = {key for examples in evaluate.values() for key in example_keys(examples)}
     dev: Examples
     if isinstance(spec.dev, SourceSpec):
         dev = reader.read(spec.dev, labels.names)
@@ -72,16 +73,16 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
         train, dev = _split(train, spec.dev, spec.dev_limit)
     dev = dev.select(np.arange(min(len(dev), spec.dev_limit)))
     train = _without(train, blocked, counts, "removed_evaluation")
-    train = _without(train, set(_keys(dev)), counts, "removed_dev")
+    train = _without(train, set(example_keys(dev)), counts, "removed_dev")
     for name, part in (("train", train), ("dev", dev)):
         if len(part) < 2:
             raise DataError(f"too few examples are left for {name}", where="data", got=len(part), expected="at least 2")
     labelled = len(train)
     more = [reader.read(source, labels.names, use="ignored") for source in spec.unlabelled]
     if more:
-        seen = blocked | set(_keys(dev)) | set(_keys(train))
-        bare = _joined([_unlabelled(part, train) for part in more])
-        train = _joined([train, _without(bare, seen, counts, "removed_unlabelled")])
+        seen = blocked | set(example_keys(dev)) | set(example_keys(train))
+        bare = joined([unlabelled(part, train) for part in more])
+        train = joined([train, _without(bare, seen, counts, "removed_unlabelled")])
     counts["train"], counts["labelled"], counts["dev"] = len(train), labelled, len(dev)
     return TaskData(labels, train, labelled, dev, evaluate, dict(counts))
 
@@ -133,7 +134,7 @@ class _Reader:
         return self.found[0]
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def joined(parts: Sequence[Any]) -> Any:
     """Several sets of examples as one."""
     first = parts[0]
     if len(parts) == 1:
@@ -157,7 +158,7 @@ def _joined(parts: Sequence[Any]) -> Any:
     return TextExamples([row for part in parts for row in part.text], pair, np.concatenate([part.labels for part in parts]))
 
 
-def _unlabelled(examples: Any, like: Any) -> Any:
+def unlabelled(examples: Any, like: Any) -> Any:
     """Examples that carry the marks of missing labels, in the form of those of `like`."""
     if not isinstance(examples, TextExamples):
         return examples
@@ -169,7 +170,7 @@ def _unlabelled(examples: Any, like: Any) -> Any:
     return TextExamples(examples.text, examples.text_pair, marks)
 
 
-def _keys(examples: Any) -> list[bytes]:
+def example_keys(examples: Any) -> list[bytes]:
     """What tells one example from another, blind to case, spaces and punctuation."""
     if isinstance(examples, SpanExamples):
         rows = [f"{question}\n{context}" for question, context in zip(examples.questions, examples.contexts, strict=True)]
@@ -187,14 +188,14 @@ def _keys(examples: Any) -> list[bytes]:
 
 def _without(examples: Any, blocked: set[bytes], counts: Counter[str], name: str) -> Any:
     """The examples whose key is not blocked; the others are counted."""
-    keep = [row for row, key in enumerate(_keys(examples)) if key not in blocked]
+    keep = [row for row, key in enumerate(example_keys(examples)) if key not in blocked]
     counts[name] += len(examples) - len(keep)
     return examples if len(keep) == len(examples) else examples.select(np.array(keep, dtype=np.int64))
 
 
 def _split(examples: Any, spec: ShareSpec, limit: int) -> tuple[Any, Any]:
     """Hold out a share by hash: equal texts fall on one side."""
-    keys = _keys(examples)
+    keys = example_keys(examples)
     bound = int(spec.share * 2**64)
     order = sorted(range(len(keys)), key=lambda row: keys[row])
     inside = [row for row in order if int.from_bytes(keys[row][:8], "big") < bound]
@@ -204,8 +205,14 @@ def _split(examples: Any, spec: ShareSpec, limit: int) -> tuple[Any, Any]:
     return examples.select(np.array(rest, dtype=np.int64)), examples.select(np.array(sorted(held), dtype=np.int64))
 
 
-def save_task_data(data: TaskData, folder: Path) -> None:
-    """Write the examples to `folder`, which is replaced as a whole: one Parquet file a part, labels.json, counts.json."""
+def save_task_data(data: TaskData, folder: Path, augmented: Mapping[str, Any] | None = None) -> None:
+    """Write the examples to `folder`, which is replaced as a whole: one Parquet file a part, labels.json, counts.json.
+
+    Args:
+        data: the examples.
+        folder: where to.
+        augmented: the report of the augmentation, for augmented.json and augmented.md.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -215,6 +222,8 @@ def save_task_data(data: TaskData, folder: Path) -> None:
             pq.write_table(pa.table(_columns(part)), work / f"{name}.parquet")
         write_json(work / "labels.json", list(data.labels.names))
         write_json(work / "counts.json", data.counts)
+        if augmented is not None:
+            write_report(augmented, work / "augmented")
 
 
 def _columns(examples: Examples) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from students.heads import HeadStudent, build_head_student, load_head_student, s
 from teachers.heads import CLASSES, HeadModel, head_options, load_head
 from teachers.origin import card_fields
 
+from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
 from ..evaluate.scoring import Scorer, make_collator, make_features
 from ..export.onnx import check_presets
@@ -34,6 +35,7 @@ from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
 from .proof import TaskModel
 from .teacher import check_trained, finetune, head_key, label_order, reorder_head, teacher_logits
+from .variants import add_variants, has_variants, restore_variants
 
 
 class TaskRun:
@@ -71,19 +73,32 @@ class TaskRun:
         """Labelled examples for training, dev and evaluation, written to data/."""
         spec = self.recipe.data
         sources = [*spec.train, *spec.unlabelled, *spec.evaluate.values(), spec.dev]
-        inputs = {
+        inputs: dict[str, Any] = {
             "data": spec.model_dump(mode="json"),
             "task": self.recipe.task,
             "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
         }
+        variants = has_variants(spec)
+        mask = run_mask(self.recipe, None)
+        if variants is not None:
+            inputs["augment"] = run_key(self.recipe, mask)
         data = read_task_data(spec, self.recipe.task)
+        made: list[TaskData] = []
 
         def work() -> dict[str, Any]:
-            save_task_data(data, self.folder.data)
+            full, report = data, None
+            if variants is not None:
+                full, report = add_variants(data, variants, mask, self.recipe.seed)
+            save_task_data(full, self.folder.data, report)
+            made.append(full)
             names = [s.source for s in spec.train]
-            return {**data.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
+            return {**full.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
 
         self.folder.stage("data", inputs, ["data"], work)
+        if made:
+            data = made[0]
+        elif variants is not None:
+            data = restore_variants(data, self.folder.data)
         more = f" ({data.labelled:,} with labels)" if data.labelled < len(data.train) else ""
         note(f"data: {len(data.train):,} examples to train on{more}, {len(data.dev):,} for dev")
         return data
