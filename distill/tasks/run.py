@@ -32,8 +32,9 @@ from ..train.inner import InnerTeacher
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
+from .logits import BY_TOKEN, teacher_logits
 from .proof import TaskModel
-from .teacher import check_trained, finetune, head_key, label_order, reorder_head, teacher_logits
+from .teacher import check_trained, finetune, head_key, label_order, reorder_head
 
 
 class TaskRun:
@@ -222,7 +223,7 @@ class TaskRun:
         recipe, teacher = self.recipe, self.teacher
         if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
             return None, None
-        by_token = recipe.task in ("tokens", "spans")
+        by_token = recipe.task in BY_TOKEN
         reader = student if by_token else teacher
         ids = student.ids if by_token else None
         how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}

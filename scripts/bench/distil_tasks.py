@@ -91,7 +91,7 @@ def one(
     more: dict[str, Any] = {}
     if row.get("unlabelled"):
         phrases = bench / "sst2" / "glue_train_phrases.tsv.gz"
-        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"], "limit": 20_000}]
+        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"], "limit": row["unlabelled"]}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:
