@@ -29,6 +29,7 @@ from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
 from ..train.inner import InnerTeacher
+from ..train.layer_map import kept_layers
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
@@ -285,7 +286,8 @@ class TaskRun:
         logits, dev_logits = self._signals(data, student)
         inner = None
         if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
-            inner = InnerTeacher(self.teacher.model, student.ids)  # it runs beside the student
+            kept = kept_layers(recipe.student, student.layers)
+            inner = InnerTeacher(self.teacher.model, student.ids, kept=kept)  # it runs beside the student
         return _engine(recipe)(
             recipe,
             student.model,

@@ -24,7 +24,7 @@ def stage(losses: Sequence[Any], epochs: float, rate: float = 1e-4, name: str = 
 
 
 def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 3e-4) -> list[dict[str, Any]]:
-    return [stage(inner, 3, rate, "inner"), stage(prediction, 3, 1e-4, "prediction")]
+    return [stage(inner, 2, rate, "inner"), stage(prediction, 3, 1e-4, "prediction")]
 
 
 TINYBERT = two_stages(INNER, MIXED)
@@ -146,7 +146,7 @@ def _ablations() -> dict[str, dict[str, Any]]:
     without = {
         f"sst2-cut3-without-{name}": {**whole, "stages": two_stages(inner, MIXED, 3e-4)} for name, inner in ABLATIONS.items()
     }
-    hard = [stage(INNER, 3, 3e-4, "inner"), stage([HARD], 3, 1e-4, "prediction", data="labelled")]
+    hard = [stage(INNER, 2, 3e-4, "inner"), stage([HARD], 3, 1e-4, "prediction", data="labelled")]
     return {
         **without,
         "sst2-cut3-without-prediction": {**whole, "stages": hard},
