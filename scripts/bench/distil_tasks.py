@@ -58,7 +58,7 @@ def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, ru
             "export": {"presets": ["fp32"]},
             "measure": QUICK,
         }
-        distill.run(recipe, dict(data), out=runs / name, force=True)
+        distill.run(recipe, {name: value for name, value in data.items() if name != "phrases"}, out=runs / name, force=True)
     return str(place)
 
 
@@ -67,7 +67,6 @@ def one(
     row: Mapping[str, Any],
     seed: int,
     data: Mapping[str, Any],
-    bench: Path,
     models: Path,
     runs: Path,
     measure: Mapping[str, Any] = QUICK,
@@ -88,14 +87,13 @@ def one(
         "export": {"presets": ["fp32", "fast", "faithful"] if seed == SEEDS[0] else ["fp32", "fast"]},
         "measure": dict(measure),
     }
-    more: dict[str, Any] = {}
+    given = {name: value for name, value in data.items() if name != "phrases"}
     if row.get("unlabelled"):
-        phrases = bench / "sst2" / "glue_train_phrases.tsv.gz"
-        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"], "limit": row["unlabelled"]}]
+        given["data.unlabelled"] = data["phrases"]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:
-        report = distill.run(recipe, {**data, **more}, out=out, force=True)
+        report = distill.run(recipe, given, out=out, force=True)
     except GateError as failed:  # the report is there all the same, and says so
         print(failed, file=sys.stderr)
         report = build_report(out)
@@ -238,7 +236,7 @@ def main() -> None:
             if args.latency != (str(seed) in found.get(name, {})):
                 continue
             row, measure = known[name], TIMED if args.latency else QUICK
-            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], bench, models, runs, measure)
+            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
             args.results.parent.mkdir(parents=True, exist_ok=True)
             lines = table(found, known)
             write_json(args.results, {"schema_version": 1, "table": lines, "runs": found})
