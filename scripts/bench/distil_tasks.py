@@ -89,7 +89,7 @@ def one(
     }
     given = {name: value for name, value in data.items() if name != "phrases"}
     if row.get("unlabelled"):
-        given["data.unlabelled"] = data["phrases"]
+        given["data.unlabelled"] = [{"source": data["phrases"], "limit": row["unlabelled"]}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:

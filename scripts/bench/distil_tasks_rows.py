@@ -34,7 +34,7 @@ MINILM6 = {"kind": "layers", "from": "MODELS/minilm", "layers": 6, "vocabulary":
 BILSTM = {"kind": "bilstm", "dim": 300, "hidden": 150}
 E5_CUT = {"kind": "layers", "from": "teacher", "layers": 4, "vocabulary": {}}
 LSTM_PLAIN = [stage([HARD], 8, 1e-3)]
-LSTM_KD = [stage(["logits_mse"], 5, 1e-3)]
+LSTM_KD = [stage(["logits_mse"], 8, 1e-3)]
 ABLATIONS = {
     "attention": ["hidden_mse", "embedding_layer_mse"],
     "hidden": ["attention_mse", "embedding_layer_mse"],
@@ -55,7 +55,7 @@ BOTH = [stage(MIXED, 3)]
 def rows() -> dict[str, dict[str, Any]]:
     """Every row: its data set, teacher, student and stages; `against` is the row it is compared to, else that on labels alone.
 
-    Rows with `unlabelled` also learn what the teacher says of phrases of other sentences: see `_phrases`.
+    Rows with `unlabelled` also learn what the teacher says of so many phrases of other sentences, see `_phrases`.
     """
     return {**_english(), **_small(), **_others(), **_ablations()}
 
@@ -71,22 +71,22 @@ def _english() -> dict[str, dict[str, Any]]:
         # layers 0, 2 and 5 of MiniLM under a fine-tuned MiniLM
         "sst2-cut3-labels": {**minilm, "stages": PLAIN},
         "sst2-cut3-kdsentences": {**minilm, "stages": BOTH},
-        "sst2-cut3-kd": {**minilm, "stages": BOTH, "unlabelled": True},
-        "sst2-cut3-tinybert": {**minilm, "stages": TINYBERT, "unlabelled": True},
-        "sst2-cut3-pkd": {**minilm, "stages": [stage(pkd, 3, layer_map="skip")], "unlabelled": True},
-        "sst2-cut3-ckd": {**minilm, "stages": [stage(ckd, 3)], "unlabelled": True},
-        "sst2-cut3-minilm2": {**minilm, "stages": two_stages(["minilm_v2"], MIXED), "unlabelled": True},
+        "sst2-cut3-kd": {**minilm, "stages": BOTH, "unlabelled": 20_000},
+        "sst2-cut3-tinybert": {**minilm, "stages": TINYBERT, "unlabelled": 20_000},
+        "sst2-cut3-pkd": {**minilm, "stages": [stage(pkd, 3, layer_map="skip")], "unlabelled": 20_000},
+        "sst2-cut3-ckd": {**minilm, "stages": [stage(ckd, 3)], "unlabelled": 20_000},
+        "sst2-cut3-minilm2": {**minilm, "stages": two_stages(["minilm_v2"], MIXED), "unlabelled": 20_000},
         "sst2-cut3-distilbert": {
             **minilm,
             "stages": [stage([{**SOFT, "weight": 2.5}, HARD, "hidden_cosine"], 3, layer_map="last")],
-            "unlabelled": True,
+            "unlabelled": 20_000,
         },
         # at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
         "sst2-minilm6-labels": {**mpnet, "stages": PLAIN},
         "sst2-minilm6-kdsentences": {**mpnet, "stages": BOTH},
-        "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 2, 2e-4)], "unlabelled": True},
+        "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 2, 2e-4)], "unlabelled": 20_000},
         "sst2-bilstm-labels": {**lstm, "stages": LSTM_PLAIN},
-        "sst2-bilstm-kd": {**lstm, "stages": LSTM_KD, "unlabelled": True},
+        "sst2-bilstm-kd": {**lstm, "stages": LSTM_KD, "unlabelled": 60_000},
     }
 
 
@@ -95,12 +95,12 @@ def _small() -> dict[str, dict[str, Any]]:
     tiny = {"set": "sst2", "teacher": "minilm", "student": TINY}
     return {
         "sst2-4x312-labels": {**tiny, "stages": [stage([HARD], 5, 3e-4)]},
-        "sst2-4x312-tinybert": {**tiny, "stages": TINYBERT, "unlabelled": True},
+        "sst2-4x312-tinybert": {**tiny, "stages": TINYBERT, "unlabelled": 20_000},
         "sst2-4x312-trimmed": {
             **tiny,
             "student": {**TINY, "vocabulary": {"size": 10000}},
             "stages": TINYBERT,
-            "unlabelled": True,
+            "unlabelled": 20_000,
             "against": "sst2-4x312-tinybert",
         },
     }
@@ -143,7 +143,7 @@ def _ablations() -> dict[str, dict[str, Any]]:
 
     Without all losses of inner layers it is `sst2-cut3-kd`.
     """
-    whole = {"set": "sst2", "teacher": "minilm", "student": CUT3, "unlabelled": True, "against": "sst2-cut3-tinybert"}
+    whole = {"set": "sst2", "teacher": "minilm", "student": CUT3, "unlabelled": 20_000, "against": "sst2-cut3-tinybert"}
     without = {
         f"sst2-cut3-without-{name}": {**whole, "stages": two_stages(inner, MIXED, 3e-4)} for name, inner in ABLATIONS.items()
     }
@@ -151,7 +151,7 @@ def _ablations() -> dict[str, dict[str, Any]]:
     return {
         **without,
         "sst2-cut3-without-prediction": {**whole, "stages": hard},
-        "sst2-cut3-without-phrases": {**whole, "stages": TINYBERT, "unlabelled": False},
+        "sst2-cut3-without-phrases": {**whole, "stages": TINYBERT, "unlabelled": 0},
     }
 
 
@@ -185,9 +185,10 @@ def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
 
 
 def _phrases(path: Path, train: dict[str, Any], work: Path) -> Path:
-    """GLUE's SST-2 phrases of at least 8 words, about 27,000, without labels.
+    """GLUE's SST-2 phrases, about 56,000, without labels and in their order, which is random.
 
-    None is part of a held-out sentence, or a student would know them in part; none of this length is part of a test sentence.
+    None is part of a held-out sentence, or a student would know those in part. What test sentences have in common with them
+    are everyday phrases of at most seven words.
     """
     place = work / "sst2-phrases.txt"
     if not place.exists():
@@ -196,7 +197,7 @@ def _phrases(path: Path, train: dict[str, Any], work: Path) -> Path:
         sentences = " | ".join(f" {' '.join(text.split())} " for text in held_out.text)  # type: ignore[union-attr]
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             _, *lines = (line.split("\t")[0].strip() for line in stream)
-        kept = [line for line in dict.fromkeys(lines) if len(line.split()) >= 8 and f" {line} " not in sentences]
+        kept = [line for line in dict.fromkeys(lines) if f" {line} " not in sentences]
         atomic_write(place, "\n".join(kept) + "\n")
     return place
 
