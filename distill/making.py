@@ -21,7 +21,7 @@ from .recipe import Recipe
 from .recipe_losses import INNER, MASKED_LM
 from .train.fit import check_fit
 from .train.inner import InnerTeacher
-from .train.layer_map import resolve_layer_map
+from .train.layer_map import kept_layers, resolve_layer_map
 
 
 def make_student(
@@ -108,7 +108,13 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
                 hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
             )
         theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-        pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"stages.{number}.layer_map")
+        pairs = resolve_layer_map(
+            stage.layer_map,
+            theirs.layers,
+            ours.layers,
+            kept=kept_layers(recipe.student, student.layers),
+            where=f"stages.{number}.layer_map",
+        )
         check_fit(stage.losses, theirs, ours, pairs, where=where)
         if loaded and any(loss.name in MASKED_LM for loss in wanted):
             raise ModelError("the masked-LM head of a teacher is read from its folder", where=where, got="a loaded teacher")
@@ -130,7 +136,8 @@ def running_teacher(recipe: Recipe, teacher: Teacher, start: SentenceTransformer
     if not asked & (INNER | MASKED_LM):
         return None
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
-    return InnerTeacher(encoder_of(teacher.model if head is None else head), student.ids, head, start.tokenizer)
+    encoder, kept = encoder_of(teacher.model if head is None else head), kept_layers(recipe.student, student.layers)
+    return InnerTeacher(encoder, student.ids, head, start.tokenizer, kept)
 
 
 def _labelling(batches: Iterable[int]) -> Iterator[int]:

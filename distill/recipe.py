@@ -31,7 +31,7 @@ __all__ = [
 
 Column = str | int
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
-LayerMap = Literal["uniform", "top", "bottom", "skip", "last"]
+LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
 
 
 class SourceSpec(Schema):
@@ -154,9 +154,10 @@ class StageSpec(Schema):
         batch_size: sentences per step and process.
         warmup: share of the steps in which the rate rises.
         schedule: how the rate falls afterwards.
-        layer_map: which teacher layer each student layer learns from, for losses between inner states: `uniform` (the
-            last layer of each of the teacher's equal blocks), `top`, `bottom`, `skip` (PKD's: every k-th, the last left
-            out), `last` (the last layers alone), or pairs of 0-based numbers [teacher, student]. None is `uniform`.
+        layer_map: which teacher layer each student layer learns from, for losses between inner states: `kept` (the
+            one it was copied from), `uniform` (the last layer of each of the teacher's equal blocks), `top`, `bottom`, `skip`
+            (PKD's: every k-th, the last left out), `last` (the last layers alone), or pairs of 0-based numbers [teacher,
+            student]. None is `kept` for a student that was cut from its teacher, else `uniform`.
         data: the rows trained on: `train` (with `data.unlabelled`, if there is any) or `labelled` alone.
         toward: whose embeddings the stage trains toward. `start` is the uncut model that the student was cut from: a
             student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.

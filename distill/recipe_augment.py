@@ -70,8 +70,8 @@ class MaskedLMSpec(VariantsSpec):
         p: probability per word.
         candidates: so many of the likeliest words are drawn from.
         sees_original: whether the model reads the unmasked sentence beside the masked one, as in the published code.
-        rows: `word` gives the model a masked copy of the sentence for every word, as published; `sentence` gives it the
-            sentence once, which is many times faster and draws from other candidates.
+        rows: `sentence` gives the model the sentence once, with a mask for every word after it; `word` a masked copy for every
+            word, as published: many times slower, with other candidates, and for every architecture.
         batch_tokens: tokens per forward pass; null takes a number that suits the machine.
         precision: of the model's matrix products.
     """
@@ -82,7 +82,7 @@ class MaskedLMSpec(VariantsSpec):
     p: float = Field(default=0.4, gt=0, le=1)
     candidates: int = Field(default=15, ge=1, le=1000)
     sees_original: bool = True
-    rows: Literal["word", "sentence"] = "word"
+    rows: Literal["word", "sentence"] = "sentence"
     batch_tokens: int | None = Field(default=None, ge=1)
     precision: Literal["fp32", "bf16"] = "fp32"
 

@@ -43,6 +43,13 @@ class HubTable:
         features = getattr(self._rows, "features", None) or sample or {}
         self.names: tuple[str, ...] | None = tuple(features)
         self.first = tuple(sample.get(name) for name in self.names) if sample else None
+        self._features = features
+
+    def class_names(self, position: int) -> tuple[str, ...] | None:
+        """The names that the data set keeps for the numbers of a column of classes, or of lists of classes; else None."""
+        feature: Any = self._features.get((self.names or ())[position])
+        names = getattr(getattr(feature, "feature", feature), "names", None)
+        return tuple(map(str, names)) if names else None
 
     def read(self, positions: Sequence[int]) -> Iterator[Row]:
         """Every row's values at `positions`, in order."""

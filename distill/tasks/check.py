@@ -11,7 +11,7 @@ from ..errors import ModelError
 from ..recipe import Recipe, StageSpec
 from ..recipe_losses import COMPARING, INNER
 from ..train.fit import check_fit
-from ..train.layer_map import resolve_layer_map
+from ..train.layer_map import kept_layers, resolve_layer_map
 from ..train.textbrewer_guards import check_stage
 from .teacher import same_tokens
 
@@ -36,7 +36,7 @@ def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student:
         if by_token:
             _check_tokens(by_token[0], teacher, start, student, where)
         if inner:
-            _check_layers(inner[0], stage, teacher, student, where)
+            _check_layers(inner[0], stage, teacher, student, kept_layers(recipe.student, student.layers), where)
         if recipe.train.engine == "textbrewer":
             check_stage(stage, student.kind, recipe.task, where=where, train=recipe.train)
 
@@ -62,7 +62,9 @@ def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: Head
         )
 
 
-def _check_layers(loss: str, stage: StageSpec, teacher: HeadModel, student: HeadStudent, where: str) -> None:
+def _check_layers(
+    loss: str, stage: StageSpec, teacher: HeadModel, student: HeadStudent, kept: list[int] | None, where: str
+) -> None:
     """Losses between inner states need layers on both sides, a map between them, and sizes that fit."""
     if student.kind == "bilstm":
         raise ModelError(
@@ -71,5 +73,5 @@ def _check_layers(loss: str, stage: StageSpec, teacher: HeadModel, student: Head
             hint="use logits_mse, kl_divergence or hard_label",
         )
     theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-    pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"{where}.layer_map")
+    pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, kept=kept, where=f"{where}.layer_map")
     check_fit(stage.losses, theirs, ours, pairs, where=f"{where}.losses")

@@ -30,11 +30,13 @@ from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
 from ..train.inner import InnerTeacher
+from ..train.layer_map import kept_layers
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
+from .logits import BY_TOKEN, teacher_logits
 from .proof import TaskModel
-from .teacher import check_trained, finetune, head_key, label_order, reorder_head, teacher_logits
+from .teacher import check_trained, finetune, head_key, label_order, reorder_head
 from .variants import add_variants, has_variants, restore_variants
 
 
@@ -237,7 +239,7 @@ class TaskRun:
         recipe, teacher = self.recipe, self.teacher
         if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
             return None, None
-        by_token = recipe.task in ("tokens", "spans")
+        by_token = recipe.task in BY_TOKEN
         reader = student if by_token else teacher
         ids = student.ids if by_token else None
         how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}
@@ -299,7 +301,8 @@ class TaskRun:
         logits, dev_logits = self._signals(data, student)
         inner = None
         if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
-            inner = InnerTeacher(self.teacher.model, student.ids)  # it runs beside the student
+            kept = kept_layers(recipe.student, student.layers)
+            inner = InnerTeacher(self.teacher.model, student.ids, kept=kept)  # it runs beside the student
         return _engine(recipe)(
             recipe,
             student.model,

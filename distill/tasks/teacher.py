@@ -1,13 +1,13 @@
-"""The teacher of a labelled task: loaded or fine-tuned, its labels matched by name, asked once about every row."""
+"""The teacher of a labelled task: loaded or fine-tuned, its labels matched by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import HeadModel
@@ -15,13 +15,11 @@ from teachers.heads import HeadModel
 from ..data.examples import LabelSet
 from ..data.features import TaskCollator
 from ..data.labels import match_labels
-from ..errors import ModelError, RunError
-from ..evaluate.outputs import Features, run_over, torch_predict
+from ..errors import ModelError
+from ..evaluate.outputs import Features
 from ..evaluate.scoring import Scorer
-from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
 from ..progress import note
 from ..recipe import Recipe
-from ..train.task import model_logits
 from ..train.task_engine import train_task
 
 
@@ -132,88 +130,6 @@ def finetune(
     facts = train_task(own, head.model, features, collate, dev, work=work, log=log, labelled=labelled)
     head.untrained = False
     return facts
-
-
-def teacher_logits(
-    head: HeadModel,
-    key: dict[str, Any],
-    order: np.ndarray | None,
-    task: str,
-    features: Features,
-    collate: TaskCollator,
-    content: object,
-    *,
-    batch_size: int,
-    ids: Tensor | None = None,
-) -> list[np.ndarray]:
-    """What the teacher says of every row, in the data's order of labels; from the cache where it is there.
-
-    Args:
-        head: the teacher.
-        key: its `head_key`.
-        order: for each label the teacher's output.
-        task: of the recipe.
-        features: the rows, tokenised for the teacher.
-        collate: for the teacher.
-        content: JSON values that tell these rows from others.
-        batch_size: rows per forward.
-        ids: the teacher's id of each token id of the rows, where these are of a trimmed vocabulary.
-
-    Returns:
-        For each row its logits without padding, float32.
-    """
-    lengths = np.asarray(features.lengths)
-    place = cache_dir() / "logits" / fingerprint({"teacher": key, "task": task, "rows": content})
-    with lock(place.with_suffix(".lock"), "this teacher's logits", wait=True):
-        found = _stored(place, lengths, task)
-        if found is not None:
-            note(f"signals: {len(found):,} rows of the teacher's logits from the cache")
-            return found
-        head.model.eval()
-        device = next(head.model.parameters()).device
-        predict = torch_predict(lambda batch: model_logits(head.model, _as_teachers(batch, ids), task), device)
-        found = run_over(predict, features, collate, batch_size=batch_size, description="teacher logits")
-        if order is not None:
-            found = [np.ascontiguousarray(row[..., order]) for row in found]
-        flat = np.concatenate([row.reshape(-1) for row in found]).astype(np.float32)
-        with atomic_folder(place) as work:
-            np.save(work / "logits.npy", flat, allow_pickle=False)
-            write_json(work / "complete.json", {"sha256": sha256_file(work / "logits.npy"), "classes": int(found[0].shape[-1])})
-    return found
-
-
-def _as_teachers(batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str, Tensor]:
-    """A batch with the teacher's token ids in place of those of a trimmed vocabulary."""
-    if ids is None:
-        return batch
-    tokens = batch["input_ids"]
-    return {**batch, "input_ids": ids.to(tokens.device)[tokens]}
-
-
-def _stored(place: Path, lengths: np.ndarray, task: str) -> list[np.ndarray] | None:
-    """Logits that an earlier run left, if they are whole."""
-    if not (place / "complete.json").is_file():
-        return None
-    try:
-        mark = read_json(place / "complete.json")
-        if mark["sha256"] != sha256_file(place / "logits.npy"):
-            return None
-        flat = np.load(place / "logits.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, RunError):
-        return None
-    classes = int(mark["classes"])
-    shapes = [_shape(task, int(tokens), classes) for tokens in lengths]
-    sizes = np.array([int(np.prod(shape)) for shape in shapes])
-    if sizes.sum() != len(flat):
-        return None
-    ends = np.cumsum(sizes)
-    return [np.array(flat[end - size : end]).reshape(shape) for shape, size, end in zip(shapes, sizes, ends, strict=True)]
-
-
-def _shape(task: str, tokens: int, classes: int) -> tuple[int, ...]:
-    if task == "tokens":
-        return (tokens, classes)
-    return (2, tokens) if task == "spans" else (classes,)
 
 
 def same_tokens(teacher: HeadModel, tokenizer: Any) -> bool:

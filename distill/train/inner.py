@@ -39,12 +39,14 @@ class InnerTeacher:
             was trimmed; None where they are the same.
         head: the teacher with its masked-LM head, where tokens are masked.
         tokenizer: of both, where tokens are masked.
+        kept: its layers that the student was cut from, 0-based; None for a student that was not.
     """
 
     encoder: nn.Module
     ids: Tensor | None = None
     head: Any = None
     tokenizer: Any = None
+    kept: Sequence[int] | None = None
 
     def losses(self, student: nn.Module, stage: StageSpec, seed: int) -> InnerLosses | None:
         """The stage's losses between inner states, or None where it has none.
@@ -83,7 +85,7 @@ class InnerLosses(nn.Module):
         self.specs = tuple(specs)
         ours, theirs = shape_of(encoder_of(student)), shape_of(encoder_of(teacher.encoder))
         where = f"stages.{stage.name}"
-        self.pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, where=f"{where}.layer_map")
+        self.pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, kept=teacher.kept, where=f"{where}.layer_map")
         check_fit(self.specs, theirs, ours, self.pairs, where=f"{where}.losses")
         self.shapes = (ours, theirs)
         note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from students.spec import StudentSpec
+
 from ..errors import UserError
 
 LayerPairs = tuple[tuple[int, int], ...]
@@ -11,14 +13,21 @@ LayerPairs = tuple[tuple[int, int], ...]
 
 
 def resolve_layer_map(
-    kind: str | Sequence[Sequence[int]] | None, teacher: int, student: int, *, where: str = "layer_map"
+    kind: str | Sequence[Sequence[int]] | None,
+    teacher: int,
+    student: int,
+    *,
+    kept: Sequence[int] | None = None,
+    where: str = "layer_map",
 ) -> LayerPairs:
     """The pairs of layers that a recipe's `layer_map` means for two models.
 
     With N teacher layers and M student layers, counted from 1:
 
-    - `uniform` (and None): student m learns from teacher m N / M, rounded (TinyBERT's g(m) = k m where M divides N), so
-      that the last layer of each block teaches and the last student layer learns from the last.
+    - `kept` (and None, for a student that was cut from its teacher): each student layer learns from the one it was copied from,
+      so that inner losses start small and say what the missing layers did.
+    - `uniform` (and None, for other students): student m learns from teacher m N / M, rounded (TinyBERT's g(m) = k m where M
+      divides N), so that the last layer of each block teaches and the last student layer learns from the last.
     - `top`, `bottom`: the last or first M teacher layers, one by one.
     - `skip`: as uniform, without the last student layer, whose states the predictions train (PKD).
     - `last`: the two last layers alone.
@@ -26,11 +35,23 @@ def resolve_layer_map(
     Args:
         kind: one of these, or pairs of 0-based numbers [teacher, student].
         teacher, student: layers of each.
+        kept: the teacher's layers that the student was cut from, 0-based; None for a student that was not.
         where: recipe path for errors.
 
     Raises:
-        UserError: a number outside a model, a student layer named twice, or a student deeper than its teacher.
+        UserError: a number outside a model, a student layer named twice, a student deeper than its teacher, or `kept` for a
+            student that was not cut from its teacher.
     """
+    if kind == "kept" or (kind is None and kept is not None):
+        if kept is None:
+            raise UserError(
+                "no layer of this student was copied from its teacher",
+                where=where,
+                got="kept",
+                expected="a student of kind layers that starts from its teacher",
+                hint="take uniform",
+            )
+        return tuple((theirs, ours) for ours, theirs in enumerate(kept))
     if kind is not None and not isinstance(kind, str):
         return _explicit(kind, teacher, student, where)
     if kind == "last":
@@ -52,6 +73,16 @@ def resolve_layer_map(
             raise UserError("with one layer nothing is left of this map", where=where, got="skip", expected="uniform or last")
         return uniform[:-1]
     return uniform
+
+
+def kept_layers(student: StudentSpec, layers: Sequence[int]) -> list[int] | None:
+    """The teacher's layers that a student was cut from, 0-based; None for one that was made otherwise or of another model.
+
+    Args:
+        student: of the recipe.
+        layers: that were kept of the model it started from.
+    """
+    return list(layers) if student.kind == "layers" and student.start == "teacher" else None
 
 
 def _explicit(pairs: Sequence[Sequence[int]], teacher: int, student: int, where: str) -> LayerPairs:

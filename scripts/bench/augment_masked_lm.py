@@ -45,10 +45,10 @@ from distill.measure.hardware import environment
 RESULTS = Path(__file__).parent / "results" / "augment_masked_lm.json"
 CANDIDATES, VARIANTS, P = 15, 20, 0.4
 WAYS: dict[str, dict[str, Any]] = {
-    "published": {"published": True},
-    "word": {},
-    "word_alone": {"sees_original": False},
-    "word_alone_bf16": {"sees_original": False, "precision": "bf16"},
+    "published": {"published": True, "rows": "word"},
+    "word": {"rows": "word"},
+    "word_alone": {"rows": "word", "sees_original": False},
+    "word_alone_bf16": {"rows": "word", "sees_original": False, "precision": "bf16"},
     "sentence": {"rows": "sentence"},
     "sentence_bf16": {"rows": "sentence", "precision": "bf16"},
 }

@@ -9,6 +9,7 @@ chosen on a tenth of the training rows; SST-2's dev set, 5,000 rows of NSMC, WNU
 the test sets, each measured once a run.
 
 A row is done once for every seed. What is done already is not done again, so that the script can be stopped and started.
+With --latency the first seed of every row that is done is timed again, on a machine that does nothing else.
 Results are kept in scripts/bench/results/distil_tasks.json after every run; the last line of stdout is one JSON object.
 """
 
@@ -36,6 +37,7 @@ from distill.report.model import build_report
 RESULTS = Path(__file__).parent / "results" / "distil_tasks.json"
 SEEDS = [42, 43, 44]
 QUICK = {"batch": [1], "sequence": [32], "threads": [1], "min_runs": 3, "min_seconds": 0}
+TIMED = {**QUICK, "min_runs": 30, "min_seconds": 1.0}
 
 
 def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
@@ -56,14 +58,20 @@ def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, ru
             "export": {"presets": ["fp32"]},
             "measure": QUICK,
         }
-        distill.run(recipe, dict(data), out=runs / name, force=True)
+        distill.run(recipe, {name: value for name, value in data.items() if name != "phrases"}, out=runs / name, force=True)
     return str(place)
 
 
 def one(
-    name: str, row: Mapping[str, Any], seed: int, data: Mapping[str, Any], bench: Path, models: Path, runs: Path
+    name: str,
+    row: Mapping[str, Any],
+    seed: int,
+    data: Mapping[str, Any],
+    models: Path,
+    runs: Path,
+    measure: Mapping[str, Any] = QUICK,
 ) -> dict[str, Any]:
-    """One run of a row."""
+    """One run of a row; stages whose inputs have not changed are kept, so that another `measure` times an old run again."""
     student = dict(row["student"])
     if "from" in student:
         student["from"] = student["from"].replace("MODELS", str(models))
@@ -77,16 +85,15 @@ def one(
         "stages": row["stages"],
         "train": {"patience": None, "evaluate_every": 1.0, "dropout": 0.3 if student["kind"] == "bilstm" else 0.1},
         "export": {"presets": ["fp32", "fast", "faithful"] if seed == SEEDS[0] else ["fp32", "fast"]},
-        "measure": QUICK,
+        "measure": dict(measure),
     }
-    more: dict[str, Any] = {}
+    given = {name: value for name, value in data.items() if name != "phrases"}
     if row.get("unlabelled"):
-        phrases = bench / "sst2" / "glue_train_phrases.tsv.gz"
-        more["data.unlabelled"] = [{"source": str(phrases), "columns": ["sentence"], "limit": 20_000}]
+        given["data.unlabelled"] = [{"source": data["phrases"], "limit": row["unlabelled"]}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:
-        report = distill.run(recipe, {**data, **more}, out=out, force=True)
+        report = distill.run(recipe, given, out=out, force=True)
     except GateError as failed:  # the report is there all the same, and says so
         print(failed, file=sys.stderr)
         report = build_report(out)
@@ -103,6 +110,7 @@ def one(
             }
             for model in full["models"]
         },
+        "timed": measure is TIMED,
         "gates": {gate["model"]: gate["passed"] for gate in full["gates"]},
         "agreement": full["models"][1]["quality"]["agreement"]["value"],
         "scores": [
@@ -120,7 +128,8 @@ def one(
 def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A line per row: mean over seeds, interval over examples, and the paired difference to the same student on labels alone."""
     lines = []
-    for name, runs in found.items():
+    for name in (row for row in known if row in found):
+        runs = found[name]
         first = next(iter(runs.values()))
         scores = np.array([run["scores"] for run in runs.values()])
         values = [run["models"]["student"]["test"]["value"] for run in runs.values()]
@@ -140,12 +149,15 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
             "teacher_embedding_params": first["models"]["teacher"]["embedding_params"],
             "int8_mb": first["models"]["fast"]["file_mb"],
         }
-        base = found.get(f"{name.rsplit('-', 1)[0]}-labels")
-        if name.startswith("sst2-cut3-without"):
-            base = found.get("sst2-cut3-tinybert")
-        if base and base is not runs:
-            line["difference"] = paired_difference(scores, np.array([run["scores"] for run in base.values()]), rounds=2000)
-            line["difference_to"] = "all losses" if "without" in name else "labels alone"
+        if first.get("timed"):
+            line["int8_ms"], line["teacher_ms"] = (first["models"][model]["p50_ms"] for model in ("fast", "teacher"))
+        other = known[name].get("against", f"{name.rsplit('-', 1)[0]}-labels")
+        base = found.get(other, {})
+        both = [seed for seed in runs if seed in base]
+        if both and other != name:
+            pair = (np.array([part[seed]["scores"] for seed in both]) for part in (runs, base))
+            line["difference"] = paired_difference(*pair, rounds=2000)
+            line["difference_to"] = other
         boot = np.random.default_rng(0).integers(0, scores.shape[1], (2000, scores.shape[1]))
         line["ci95"] = [float(bound) for bound in np.percentile(scores.mean(0)[boot].mean(1), [2.5, 97.5])]
         lines.append(line)
@@ -162,19 +174,19 @@ def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> st
         "spread",
         "int8",
         "retained",
-        "to the same student",
+        "difference, points",
         "params",
         "encoder",
         "int8 MB",
+        "int8 ms",
     ]
     rows = [f"| {' | '.join(head)} |", "| --- | ---: | --- |" + " ---: |" * (len(head) - 3)]
     for line in lines:
         difference = "-"
         if line.get("difference"):
-            low, high = line["difference"]["ci95"]
-            difference = (
-                f"{100 * line['difference']['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), {line['difference_to']}"
-            )
+            low, high = (100 * bound for bound in line["difference"]["ci95"])
+            gain = 100 * line["difference"]["difference"]
+            difference = f"{gain:+.2f} ({low:+.2f} to {high:+.2f}) to {line['difference_to']}"
         low, high = line["ci95"]
         encoder = (line["params"] - line["embedding_params"]) / (line["teacher_params"] - line["teacher_embedding_params"])
         cells = [
@@ -189,11 +201,15 @@ def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> st
             f"{line['params'] / 1e6:.1f}M, {line['params'] / line['teacher_params']:.2f} of the teacher's",
             f"{encoder:.3f} of the teacher's",
             f"{line['int8_mb']:.1f}",
+            "-" if not line.get("int8_ms") else f"{line['int8_ms']:.2f} ({line['teacher_ms'] / line['int8_ms']:.0f}x)",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     machine = next(iter(next(iter(found.values())).values()))["environment"]
     packages = ", ".join(f"{name} {version}" for name, version in (machine.get("packages") or {}).items())
-    note = f"{machine.get('cpu')}, {machine.get('cores')} cores, one thread a run, no GPU. {packages}"
+    note = (
+        f"{machine.get('cpu')}, {machine.get('cores')} cores, one thread a run, no GPU. ms: median of one sentence of 32 tokens; "
+        f"in brackets the teacher's time in torch over it. {packages}"
+    )
     return "\n".join(["# Labelled tasks, procedure by procedure", "", *rows, "", note, ""])
 
 
@@ -202,6 +218,7 @@ def main() -> None:
     known = rows()
     parser.add_argument("names", nargs="*", help=f"which rows; default: all of {', '.join(known)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--latency", action="store_true", help="time what is done again; needs an idle machine")
     parser.add_argument("--runs", type=Path, default=Path("runs/bench-tasks"), help="folder for the runs (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file for the results (default: %(default)s)")
     args = parser.parse_args()
@@ -215,11 +232,11 @@ def main() -> None:
     data = sources(bench, runs / "data")
     found: dict[str, Any] = read_json(args.results)["runs"] if args.results.exists() else {}
     for name in args.names or known:
-        for seed in args.seeds:
-            if str(seed) in found.get(name, {}):
+        for seed in args.seeds[:1] if args.latency else args.seeds:
+            if args.latency != (str(seed) in found.get(name, {})):
                 continue
-            row = known[name]
-            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], bench, models, runs)
+            row, measure = known[name], TIMED if args.latency else QUICK
+            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
             args.results.parent.mkdir(parents=True, exist_ok=True)
             lines = table(found, known)
             write_json(args.results, {"schema_version": 1, "table": lines, "runs": found})

@@ -10,22 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from distill.files import atomic_write
+from distill.recipe import DataSpec
+from distill.tasks.data import read_task_data
 
 CUT3 = {"kind": "layers", "from": "teacher", "layers": 3}
 TINY = {"kind": "tiny", "size": "4x312"}
 HARD = {"name": "hard_label"}
 SOFT = {"name": "soft_cross_entropy", "temperature": 2.0}
 INNER = ["attention_mse", "hidden_mse", "embedding_layer_mse"]
+MIXED = [SOFT, {**HARD, "weight": 0.5}]
 
 
 def stage(losses: Sequence[Any], epochs: float, rate: float = 1e-4, name: str = "main", **more: Any) -> dict[str, Any]:
     return {"name": name, "losses": list(losses), "epochs": epochs, "batch_size": 32, "learning_rate": rate, **more}
 
 
-def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 1e-4, **more: Any) -> list[dict[str, Any]]:
-    return [stage(inner, 2, rate, "inner", **more), stage(prediction, 3, rate, "prediction")]
+def two_stages(inner: Sequence[Any], prediction: Sequence[Any], rate: float = 3e-4) -> list[dict[str, Any]]:
+    return [stage(inner, 2, rate, "inner"), stage(prediction, 3, 1e-4, "prediction")]
 
 
+TINYBERT = two_stages(INNER, MIXED)
 MINILM6 = {"kind": "layers", "from": "MODELS/minilm", "layers": 6, "vocabulary": {}}
 BILSTM = {"kind": "bilstm", "dim": 300, "hidden": 150}
 E5_CUT = {"kind": "layers", "from": "teacher", "layers": 4, "vocabulary": {}}
@@ -45,59 +49,59 @@ FINETUNE = {
 }
 FINETUNE_LONGER = {("wnut", "minilm"): 8, ("korquad", "e5"): 3}
 PLAIN = [stage([HARD], 3)]
-BOTH = [stage([SOFT, {**HARD, "weight": 0.5}], 3)]
+BOTH = [stage(MIXED, 3)]
 
 
 def rows() -> dict[str, dict[str, Any]]:
-    """Every row: its data set, teacher, student and stages.
+    """Every row: its data set, teacher, student and stages; `against` is the row it is compared to, else that on labels alone.
 
-    Rows with `unlabelled` also learn what the teacher says of 20,000 phrases.
+    Rows with `unlabelled` also learn what the teacher says of so many phrases of other sentences, see `_phrases`.
     """
-    return {**_english(), **_others(), **_ablations()}
+    return {**_english(), **_small(), **_others(), **_ablations()}
 
 
 def _english() -> dict[str, dict[str, Any]]:
     """SST-2, procedure by procedure."""
+    minilm = {"set": "sst2", "teacher": "minilm", "student": CUT3}
+    mpnet = {"set": "sst2", "teacher": "mpnet", "student": MINILM6}
+    lstm = {"set": "sst2", "teacher": "mpnet", "student": BILSTM}
+    pkd = [{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 0.5}]
+    ckd = [SOFT, {**HARD, "weight": 0.5}, {"name": "ckd_word", "pair": 5.0, "triple": 10.0}, "ckd_layer"]
     return {
-        # SST-2, MiniLM's layers 0, 2 and 5 under a fine-tuned MiniLM
-        "sst2-cut3-labels": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": PLAIN},
-        "sst2-cut3-kd": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": BOTH},
-        "sst2-cut3-tinybert": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(INNER, [SOFT])},
-        # SST-2, at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
-        "sst2-minilm6-labels": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": PLAIN},
-        "sst2-minilm6-kd": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": BOTH},
-        "sst2-minilm6-kdphrases": {"set": "sst2", "teacher": "mpnet", "student": MINILM6, "stages": BOTH, "unlabelled": True},
-        "sst2-bilstm-labels": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_PLAIN},
-        "sst2-bilstm-kd": {"set": "sst2", "teacher": "mpnet", "student": BILSTM, "stages": LSTM_KD, "unlabelled": True},
-        # the other procedures
-        "sst2-cut3-pkd": {
-            "set": "sst2",
-            "teacher": "minilm",
-            "student": CUT3,
-            "stages": [
-                stage([{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 0.5}], 3, layer_map="skip")
-            ],
-        },
-        "sst2-cut3-ckd": {
-            "set": "sst2",
-            "teacher": "minilm",
-            "student": CUT3,
-            "stages": [stage([SOFT, {"name": "ckd_word", "pair": 5.0, "triple": 10.0}, "ckd_layer"], 3)],
-        },
-        "sst2-cut3-minilm2": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(["minilm_v2"], [SOFT])},
+        # layers 0, 2 and 5 of MiniLM under a fine-tuned MiniLM
+        "sst2-cut3-labels": {**minilm, "stages": PLAIN},
+        "sst2-cut3-kdsentences": {**minilm, "stages": BOTH},
+        "sst2-cut3-kd": {**minilm, "stages": BOTH, "unlabelled": 20_000},
+        "sst2-cut3-tinybert": {**minilm, "stages": TINYBERT, "unlabelled": 20_000},
+        "sst2-cut3-pkd": {**minilm, "stages": [stage(pkd, 3, layer_map="skip")], "unlabelled": 20_000},
+        "sst2-cut3-ckd": {**minilm, "stages": [stage(ckd, 3)], "unlabelled": 20_000},
+        "sst2-cut3-minilm2": {**minilm, "stages": two_stages(["minilm_v2"], MIXED), "unlabelled": 20_000},
         "sst2-cut3-distilbert": {
-            "set": "sst2",
-            "teacher": "minilm",
-            "student": CUT3,
+            **minilm,
             "stages": [stage([{**SOFT, "weight": 2.5}, HARD, "hidden_cosine"], 3, layer_map="last")],
+            "unlabelled": 20_000,
         },
-        "sst2-4x312-labels": {"set": "sst2", "teacher": "minilm", "student": TINY, "stages": [stage([HARD], 5, 3e-4)]},
-        "sst2-4x312-tinybert": {"set": "sst2", "teacher": "minilm", "student": TINY, "stages": two_stages(INNER, [SOFT], 3e-4)},
+        # at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
+        "sst2-minilm6-labels": {**mpnet, "stages": PLAIN},
+        "sst2-minilm6-kdsentences": {**mpnet, "stages": BOTH},
+        "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 2, 2e-4)], "unlabelled": 20_000},
+        "sst2-bilstm-labels": {**lstm, "stages": LSTM_PLAIN},
+        "sst2-bilstm-kd": {**lstm, "stages": LSTM_KD, "unlabelled": 60_000},
+    }
+
+
+def _small() -> dict[str, dict[str, Any]]:
+    """TinyBERT's 4x312, whose word table is most of it, and the same with a trimmed vocabulary."""
+    tiny = {"set": "sst2", "teacher": "minilm", "student": TINY}
+    return {
+        "sst2-4x312-labels": {**tiny, "stages": [stage([HARD], 5, 3e-4)]},
+        "sst2-4x312-tinybert": {**tiny, "stages": TINYBERT, "unlabelled": 20_000},
         "sst2-4x312-trimmed": {
-            "set": "sst2",
-            "teacher": "minilm",
+            **tiny,
             "student": {**TINY, "vocabulary": {"size": 10000}},
-            "stages": two_stages(INNER, [SOFT], 3e-4),
+            "stages": TINYBERT,
+            "unlabelled": 20_000,
+            "against": "sst2-4x312-tinybert",
         },
     }
 
@@ -108,7 +112,7 @@ def _others() -> dict[str, dict[str, Any]]:
         # NSMC under multilingual e5, whose vocabulary is trimmed to the corpus
         "nsmc-cut4-labels": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": PLAIN},
         "nsmc-cut4-kd": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": BOTH},
-        "nsmc-cut4-tinybert": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": two_stages(INNER, [SOFT])},
+        "nsmc-cut4-tinybert": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": two_stages(INNER, MIXED)},
         "nsmc-bilstm-labels": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_PLAIN},
         "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_KD},
         # entities and answers
@@ -135,13 +139,20 @@ def _others() -> dict[str, dict[str, Any]]:
 
 
 def _ablations() -> dict[str, dict[str, Any]]:
-    """`sst2-cut3-tinybert` without one of its losses; in place of the teacher's predictions it has gold labels."""
-    found = {
-        f"sst2-cut3-without-{name}": {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(inner, [SOFT])}
-        for name, inner in ABLATIONS.items()
+    """`sst2-cut3-tinybert` without one thing; in place of the teacher's predictions it has gold labels.
+
+    Without all losses of inner layers it is `sst2-cut3-kd`.
+    """
+    whole = {"set": "sst2", "teacher": "minilm", "student": CUT3, "unlabelled": 20_000, "against": "sst2-cut3-tinybert"}
+    without = {
+        f"sst2-cut3-without-{name}": {**whole, "stages": two_stages(inner, MIXED, 3e-4)} for name, inner in ABLATIONS.items()
     }
-    hard = {"set": "sst2", "teacher": "minilm", "student": CUT3, "stages": two_stages(INNER, [HARD])}
-    return {**found, "sst2-cut3-without-prediction": hard}
+    hard = [stage(INNER, 2, 3e-4, "inner"), stage([HARD], 3, 1e-4, "prediction", data="labelled")]
+    return {
+        **without,
+        "sst2-cut3-without-prediction": {**whole, "stages": hard},
+        "sst2-cut3-without-phrases": {**whole, "stages": TINYBERT, "unlabelled": 0},
+    }
 
 
 def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
@@ -149,8 +160,10 @@ def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
     sst2 = {"columns": [0, 1], "header": False}
     nsmc = _split_nsmc(data / "nsmc" / "train_sample.txt.gz", work)
     korquad = _split_korquad(data / "korquad" / "KorQuAD_v1.0_dev.json.gz", work)
+    phrases = _phrases(data / "sst2" / "glue_train_phrases.tsv.gz", {"source": str(data / "sst2" / "train.tsv"), **sst2}, work)
     return {
         "sst2": {
+            "phrases": str(phrases),
             "data.train": {"source": str(data / "sst2" / "train.tsv"), **sst2},
             "data.evaluate": {"test": {"source": str(data / "sst2" / "dev.tsv"), **sst2}},
         },
@@ -169,6 +182,24 @@ def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
             "teacher.max_length": 256,
         },
     }
+
+
+def _phrases(path: Path, train: dict[str, Any], work: Path) -> Path:
+    """GLUE's SST-2 phrases, about 56,000, without labels and in their order, which is random.
+
+    None is part of a held-out sentence, or a student would know those in part. What test sentences have in common with them
+    are everyday phrases of at most seven words.
+    """
+    place = work / "sst2-phrases.txt"
+    if not place.exists():
+        spec = DataSpec.model_validate({"train": [train], "dev": {"share": 0.1}})
+        held_out = read_task_data(spec, "classification").dev
+        sentences = " | ".join(f" {' '.join(text.split())} " for text in held_out.text)  # type: ignore[union-attr]
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            _, *lines = (line.split("\t")[0].strip() for line in stream)
+        kept = [line for line in dict.fromkeys(lines) if f" {line} " not in sentences]
+        atomic_write(place, "\n".join(kept) + "\n")
+    return place
 
 
 def _split_nsmc(path: Path, work: Path) -> tuple[Path, Path]:

@@ -38,9 +38,9 @@ class MaskedLMMethod:
         candidates: so many of the likeliest pieces are drawn from; the word itself may be one of them.
         sees_original: the model sees the word that it is to replace, as in the published code: candidates are closer to it. False
             is as in the paper.
-        rows: `word` gives the model a masked copy of the sentence for every word, as published. `sentence` gives it the sentence
-            once, with all masks appended; they have the positions of their words and do not see each other. That is many times
-            faster; the candidates are others, since the rest of the sentence has read the word. Of some architectures alone.
+        rows: `sentence` gives the model the sentence once, with all masks appended; they have the positions of their words and do
+            not see each other. `word` gives it a masked copy of the sentence for every word, as published: many times slower, for
+            every architecture, and with other candidates, since in a sentence row the other words have read the word.
         published: choose words and candidates as TinyBERT's code does: basic tokens of ASCII letters, the likeliest pieces of the
             whole vocabulary less continuations, in the tokenizer's lower case. To compare with it, not to train on.
         batch_tokens: tokens per forward pass; None takes a number that suits the machine. No result depends on it in fp32.
@@ -62,13 +62,15 @@ class MaskedLMMethod:
         p: float = 0.4,
         candidates: int = 15,
         sees_original: bool = True,
-        rows: Literal["word", "sentence"] = "word",
+        rows: Literal["word", "sentence"] = "sentence",
         published: bool = False,
         batch_tokens: int | None = None,
         precision: Literal["fp32", "bf16"] = "fp32",
         cache: bool = True,
     ) -> None:
         _check(p, candidates, batch_tokens, rows, precision)
+        if published and rows != "word":
+            raise UserError("the published algorithm reads a word at a time", where="rows", got=rows, expected="word")
         self._arguments: dict[str, Any] = {
             **{"model": model, "vectors": vectors, "p": p, "candidates": candidates, "sees_original": sees_original},
             **{"rows": rows, "published": published, "batch_tokens": batch_tokens, "precision": precision, "cache": cache},

@@ -26,6 +26,7 @@ PARTICLES = frozenset(
 _LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}]*")
 _HANGUL = regex.compile(r"[가-힣]+")
 _LATIN = regex.compile(r"[\p{Latin}\p{M}]+")
+_JAMO = regex.compile(r"[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\ud7b0-\ud7ff]")
 _RIEUL = 8
 _MARKS = ("Ġ", "▁")
 
@@ -88,6 +89,8 @@ class Pieces:
             if (self._mark or self.wordpiece) and not initial and not self._is_word(text, vocabulary):
                 continue
             text = unicodedata.normalize("NFC", text)  # some vocabularies hold Hangul in parts
+            if _JAMO.search(text):  # part of a syllable
+                continue
             if _LETTERS.fullmatch(text) and not (len(text) == 1 and _LATIN.fullmatch(text)):
                 self._texts[index] = text
                 self._groups[index] = Group(initial, *_kind(text))

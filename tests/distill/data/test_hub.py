@@ -6,6 +6,8 @@ from collections import Counter
 import datasets
 import pytest
 
+from distill.data.conll import read_token_examples
+from distill.data.labelled import read_text_examples
 from distill.data.sources import check_source, read_pairs, read_sentences
 from distill.errors import DataError
 from distill.recipe import EvaluationSpec, SourceSpec
@@ -101,3 +103,50 @@ def test_checking_a_hub_id_asks_nobody(hub):
     assert check_source(SourceSpec(source="owner/sts", columns=("anything",))) == []
     assert check_source(EvaluationSpec(source="owner/sts")) == []
     assert hub == []
+
+
+@pytest.fixture
+def numbered(monkeypatch):
+    """A hub whose data set numbers its classes, as GLUE and KLUE do."""
+    classes = datasets.ClassLabel(names=["negative", "positive"])
+    tags = datasets.ClassLabel(names=["O", "B-PS"])
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": classes,
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(tags),
+        }
+    )
+    rows = {
+        "text": ["a fine film", "a dull film", "no label here"],
+        "label": [1, 0, -1],
+        "tokens": [["Ann", "left"], ["it", "ended"], ["Bob"]],
+        "ner_tags": [[1, 0], [0, 0], [1]],
+    }
+    whole = datasets.Dataset.from_dict(rows, features=features).to_iterable_dataset()
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, subset, **options: whole)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+
+
+def test_numbered_classes_are_read_by_their_names(numbered):
+    spec = SourceSpec(source="owner/films", columns=("text", "label"))
+    found, labels = read_text_examples(spec, task="classification", use="optional", counts=Counter())
+    assert labels.names == ("negative", "positive")
+    assert found.labels.tolist() == [1, 0, -100]
+
+
+def test_numbered_classes_meet_labels_in_another_order_by_name(numbered):
+    spec = SourceSpec(source="owner/films", columns=("text", "label"))
+    found, labels = read_text_examples(
+        spec, task="classification", labels=("positive", "negative"), use="optional", counts=Counter()
+    )
+    assert labels.names == ("positive", "negative")
+    assert found.labels.tolist() == [0, 1, -100]
+
+
+def test_numbered_tags_are_read_by_their_names(numbered):
+    spec = SourceSpec(source="owner/films", columns=("tokens", "ner_tags"))
+    found, labels = read_token_examples(spec, on_bad_row="error", counts=Counter())
+    assert set(labels.names) == {"O", "B-PS"}
+    assert [[labels.names[tag] for tag in tags] for tags in found.tags] == [["B-PS", "O"], ["O", "O"], ["B-PS"]]

@@ -11,9 +11,11 @@ import torch
 
 from distill.data.examples import LabelSet, SpanExamples, TextExamples, TokenExamples
 from distill.errors import ModelError
+from distill.evaluate.outputs import run_over
 from distill.evaluate.scoring import make_collator, make_features
 from distill.files import cache_dir
-from distill.tasks.teacher import check_trained, head_key, label_order, reorder_head, same_tokens, teacher_logits
+from distill.tasks.logits import _name, teacher_logits
+from distill.tasks.teacher import check_trained, head_key, label_order, reorder_head, same_tokens
 from distill.train.task import model_logits
 from teachers.heads import CLASSES, load_head
 
@@ -121,7 +123,7 @@ def test_the_cache_gives_the_same(task, heads, cache, monkeypatch):
     if order is not None:
         for ours, theirs in zip(first, plain, strict=True):
             np.testing.assert_array_equal(ours, theirs[..., order])
-    monkeypatch.setattr("distill.tasks.teacher.run_over", lambda *a, **k: pytest.fail("asked again"))
+    monkeypatch.setattr("distill.tasks.logits.run_over", lambda *a, **k: pytest.fail("asked again"))
     again = ask(head, task, order)
     for ours, theirs in zip(first, again, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -141,12 +143,60 @@ def test_a_damaged_cache_is_filled_again(damage, heads, cache):
 
 
 def test_other_rows_weights_labels_or_lengths_are_asked_for_anew(heads, cache):
-    head = heads["classification"]
+    head = heads["tokens"]
+    ask(head, "tokens")
+    ask(head, "tokens", content="other rows")
+    ask(head, "tokens", np.array([1, 2, 0]))
+    ask(dataclasses.replace(head, max_length=8), "tokens")
+    assert len([item for item in (cache_dir() / "logits").iterdir() if item.is_dir()]) == 4
+
+
+def asked_for(monkeypatch):
+    """A list that fills with the number of rows of every call to the teacher."""
+    counts = []
+
+    def counting(predict, features, collate, **options):
+        counts.append(len(features))
+        return run_over(predict, features, collate, **options)
+
+    monkeypatch.setattr("distill.tasks.logits.run_over", counting)
+    return counts
+
+
+def test_a_row_is_asked_once_whatever_the_data(heads, cache, monkeypatch):
+    head, counts = heads["classification"], asked_for(monkeypatch)
+    key, collate = head_key(head, None), make_collator("classification", head.tokenizer)
+
+    def ask_for(rows):
+        return teacher_logits(head, key, None, "classification", rows, collate, None, batch_size=4)
+
+    few = ask_for(features("classification", head, 4))
+    more = ask_for(features("classification", head, 9))
+    assert counts == [4, 5]
+    np.testing.assert_array_equal(few, more[:4])
+    twice = dataclasses.replace(examples("classification", 3), text=[tiny.ENGLISH[0], "new words", "new words"])
+    found = ask_for(make_features("classification", twice, head.tokenizer, head.max_length, labels=NAMES, stride=8))
+    assert counts == [4, 5, 1]
+    np.testing.assert_array_equal(found[1], found[2])
+    np.testing.assert_array_equal(found[0], few[0])
+
+
+def test_other_labels_or_weights_are_asked_for_anew(heads, cache, monkeypatch):
+    head, counts = heads["classification"], asked_for(monkeypatch)
     ask(head, "classification")
-    ask(head, "classification", content="other rows")
     ask(head, "classification", np.array([1, 2, 0]))
     ask(dataclasses.replace(head, max_length=8), "classification")
-    assert len([item for item in (cache_dir() / "logits").iterdir() if item.is_dir()]) == 4
+    assert counts == [9, 9, 9]
+
+
+def test_a_pair_is_not_the_text_it_makes(heads, cache):
+    """The same ids, cut into two texts elsewhere, are another question to a model with token types."""
+    head = heads["classification"]
+    words = ["a", "storm", "is", "coming", "from", "the", "west"]
+    cuts = [TextExamples([" ".join(words[:cut])], [" ".join(words[cut:])], np.zeros(1, np.int64)) for cut in (2, 5)]
+    rows = [make_features("classification", cut, head.tokenizer, head.max_length, labels=NAMES, stride=8)[0] for cut in cuts]
+    joined = [{**row, "input_ids": rows[0]["input_ids"]} for row in rows]
+    assert _name(joined[0]) != _name(joined[1])
 
 
 def test_tokens_of_a_trimmed_student_are_read_as_the_teachers(heads, cache):

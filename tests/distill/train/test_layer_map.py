@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill.errors import UserError
-from distill.train.layer_map import in_words, resolve_layer_map
+from distill.train.layer_map import in_words, kept_layers, resolve_layer_map
+from students.spec import LayersSpec, TinySpec
 
 
 def taught_by(kind, teacher, student):
@@ -32,6 +33,21 @@ def test_uniform_is_tinybert_where_the_layers_divide(teacher, student, expected)
     """g(m) = k m, with k = N / M and layers counted from 1."""
     assert taught_by("uniform", teacher, student) == expected
     assert taught_by(None, teacher, student) == expected
+
+
+@pytest.mark.parametrize("kind", ["kept", None])
+def test_a_cut_student_learns_from_the_layers_it_was_copied_from(kind):
+    assert resolve_layer_map(kind, 6, 3, kept=[0, 2, 5]) == ((0, 0), (2, 1), (5, 2))
+    assert resolve_layer_map("uniform", 6, 3, kept=[0, 2, 5]) == ((1, 0), (3, 1), (5, 2))
+
+
+def test_kept_needs_a_student_that_was_cut_from_its_teacher():
+    with pytest.raises(UserError, match=r"copied(.|\n)*uniform"):
+        resolve_layer_map("kept", 6, 3)
+    cut = LayersSpec(layers=2)
+    assert kept_layers(cut, [0, 5]) == [0, 5]
+    assert kept_layers(cut.model_copy(update={"from_": "elsewhere"}), [0, 5]) is None
+    assert kept_layers(TinySpec(kind="tiny", size="4x312"), []) is None
 
 
 @pytest.mark.parametrize(

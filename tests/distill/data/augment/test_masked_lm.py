@@ -134,7 +134,7 @@ def plain_published(folder, sentence, count):
 
 
 def test_the_published_candidates_word_for_word(random_lm):
-    method = MaskedLMMethod(random_lm, published=True, candidates=15)
+    method = MaskedLMMethod(random_lm, published=True, rows="word", candidates=15)
     texts = [*tiny.ENGLISH[:12], "Won't the DOG (waits) near_by? A café.", "Read,read the book's rain"]
     for text, plan in zip(texts, method.prepare(texts), strict=True):
         assert [(word.text.lower(), set(words)) for word, words in plan.slots] == plain_published(random_lm, text, 15)
@@ -144,7 +144,7 @@ def test_the_published_candidates_word_for_word(random_lm):
 def test_published_needs_wordpieces(tmp_path):
     folder = tiny_mlm.write(tmp_path, tiny_mlm.byte_level(["dog"]), "roberta")
     with pytest.raises(ModelError, match="tokenizer"):
-        MaskedLMMethod(str(folder), published=True)
+        MaskedLMMethod(str(folder), published=True, rows="word")
 
 
 @settings(max_examples=25, deadline=None)
@@ -243,7 +243,7 @@ def test_a_model_that_is_not_there():
 
 @pytest.mark.parametrize(
     "options",
-    [{"p": 1.5}, {"candidates": 0}, {"batch_tokens": 0}, {"rows": "all"}, {"precision": "fp64"}],
+    [{"p": 1.5}, {"published": True}, {"candidates": 0}, {"batch_tokens": 0}, {"rows": "all"}, {"precision": "fp64"}],
     ids=lambda options: next(iter(options)),
 )
 def test_arguments_out_of_range(options):

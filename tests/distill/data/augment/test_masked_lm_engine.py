@@ -30,7 +30,7 @@ def random_lm(tmp_path_factory):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_candidates_are_those_of_the_whole_logits(tmp_path, family):
     folder = str(tiny_mlm.write(tmp_path, family=family))
-    method = MaskedLMMethod(folder, candidates=5, sees_original=False)
+    method = MaskedLMMethod(folder, candidates=5, rows="word", sees_original=False)
     model = AutoModelForMaskedLM.from_pretrained(folder).eval()
     tokenizer = method._model.tokenizer
     text = "A young woman is reading a book in the morning."

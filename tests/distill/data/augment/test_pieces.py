@@ -66,3 +66,10 @@ def test_a_vocabulary_in_decomposed_hangul():
 
     pieces = pieces_of(tiny_mlm.wordpiece([unicodedata.normalize("NFD", "영화"), "dog"]))
     assert names(pieces, Group(True, "hangul")) == {"영화"}
+
+
+def test_parts_of_a_syllable_are_no_words():
+    """A tokenizer that strips accents takes Hangul apart; its single letters are no candidates."""
+    tokenizer = tiny_mlm.wordpiece(["ᄋ", "ᅪ", "ㅋ", "책"])
+    pieces = Pieces(tokenizer, len(tokenizer))
+    assert [pieces.text(tokenizer.convert_tokens_to_ids(part)) for part in ("ᄋ", "ᅪ", "ㅋ", "책")] == ["", "", "", "책"]

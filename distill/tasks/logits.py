@@ -1,0 +1,153 @@
+"""What the teacher of a labelled task says of every row, asked once, from the cache where it is there.
+
+Where a row has one vector of logits, each row is kept by its token ids, so that other data, more data or a run that was stopped
+pays for new rows alone. Where every token has logits, a data set is kept as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from teachers.heads import HeadModel
+from teachers.store import EmbeddingStore
+
+from ..data.features import TaskCollator
+from ..errors import RunError
+from ..evaluate.outputs import Features, Predict, run_over, torch_predict
+from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
+from ..progress import note, track
+from ..train.task import model_logits
+
+BY_TOKEN = ("tokens", "spans")
+"""Tasks whose logits are one a token."""
+
+
+def teacher_logits(
+    head: HeadModel,
+    key: dict[str, Any],
+    order: np.ndarray | None,
+    task: str,
+    features: Features,
+    collate: TaskCollator,
+    content: object,
+    *,
+    batch_size: int,
+    ids: Tensor | None = None,
+) -> list[np.ndarray]:
+    """What the teacher says of every row, in the data's order of labels; from the cache where it is there.
+
+    Args:
+        head: the teacher.
+        key: its `head_key`.
+        order: for each label the teacher's output.
+        task: of the recipe.
+        features: the rows, tokenised for the teacher.
+        collate: for the teacher.
+        content: JSON values that tell these rows from others, where every token has logits.
+        batch_size: rows per forward.
+        ids: the teacher's id of each token id of the rows, where these are of a trimmed vocabulary.
+
+    Returns:
+        For each row its logits without padding, float32.
+    """
+    head.model.eval()
+    device = next(head.model.parameters()).device
+    predict = torch_predict(lambda batch: model_logits(head.model, _as_teachers(batch, ids), task), device)
+    if task not in BY_TOKEN:
+        outputs = int(head.model.config.num_labels) if order is None else len(order)
+        return _row_by_row(predict, {"kind": "logits", "task": task, **key}, order, outputs, features, collate, batch_size)
+    lengths = np.asarray(features.lengths)
+    place = cache_dir() / "logits" / fingerprint({"teacher": key, "task": task, "rows": content})
+    with lock(place.with_suffix(".lock"), "this teacher's logits", wait=True):
+        found = _stored(place, lengths, task)
+        if found is not None:
+            note(f"signals: {len(found):,} rows of the teacher's logits from the cache")
+            return found
+        found = run_over(predict, features, collate, batch_size=batch_size, description="teacher logits")
+        if order is not None:
+            found = [np.ascontiguousarray(row[..., order]) for row in found]
+        flat = np.concatenate([row.reshape(-1) for row in found]).astype(np.float32)
+        with atomic_folder(place) as work:
+            np.save(work / "logits.npy", flat, allow_pickle=False)
+            write_json(work / "complete.json", {"sha256": sha256_file(work / "logits.npy"), "classes": int(found[0].shape[-1])})
+    return found
+
+
+class _Rows:
+    """Some rows of a data set, as one."""
+
+    def __init__(self, features: Features, rows: Sequence[int]) -> None:
+        self._features, self._rows = features, rows
+        self.lengths = np.asarray(features.lengths)[list(rows)]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._features[self._rows[index]]
+
+
+def _row_by_row(
+    predict: Predict,
+    key: Mapping[str, Any],
+    order: np.ndarray | None,
+    outputs: int,
+    features: Features,
+    collate: TaskCollator,
+    batch_size: int,
+) -> list[np.ndarray]:
+    """Each different row once; its token ids are its name in the store."""
+    names = [_name(features[row]) for row in range(len(features))]
+    first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        first.setdefault(name, row)
+
+    def ask(wanted: Sequence[str]) -> np.ndarray:
+        rows = np.stack(run_over(predict, _Rows(features, [first[name] for name in wanted]), collate, batch_size=batch_size))
+        return rows if order is None else rows[:, order]
+
+    found = EmbeddingStore(cache_dir(), key, outputs).label(names, ask, progress=track)
+    note(f"signals: {found.new_sentences:,} rows through the teacher, {found.reused:,} from the cache")
+    return list(found.gather(np.arange(len(found))))
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Token ids, and which text each is of where the model is told so, as a string."""
+    return "|".join(" ".join(map(str, np.asarray(row[part]).tolist())) for part in ("input_ids", "token_type_ids") if part in row)
+
+
+def _as_teachers(batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str, Tensor]:
+    """A batch with the teacher's token ids in place of those of a trimmed vocabulary."""
+    if ids is None:
+        return batch
+    tokens = batch["input_ids"]
+    return {**batch, "input_ids": ids.to(tokens.device)[tokens]}
+
+
+def _stored(place: Path, lengths: np.ndarray, task: str) -> list[np.ndarray] | None:
+    """Logits that an earlier run left, if they are whole."""
+    if not (place / "complete.json").is_file():
+        return None
+    try:
+        mark = read_json(place / "complete.json")
+        if mark["sha256"] != sha256_file(place / "logits.npy"):
+            return None
+        flat = np.load(place / "logits.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, RunError):
+        return None
+    classes = int(mark["classes"])
+    shapes = [_shape(task, int(tokens), classes) for tokens in lengths]
+    sizes = np.array([int(np.prod(shape)) for shape in shapes])
+    if sizes.sum() != len(flat):
+        return None
+    ends = np.cumsum(sizes)
+    return [np.array(flat[end - size : end]).reshape(shape) for shape, size, end in zip(shapes, sizes, ends, strict=True)]
+
+
+def _shape(task: str, tokens: int, classes: int) -> tuple[int, int]:
+    return (tokens, classes) if task == "tokens" else (2, tokens)
