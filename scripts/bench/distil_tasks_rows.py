@@ -84,7 +84,7 @@ def _english() -> dict[str, dict[str, Any]]:
         # at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
         "sst2-minilm6-labels": {**mpnet, "stages": PLAIN},
         "sst2-minilm6-kdsentences": {**mpnet, "stages": BOTH},
-        "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 2, 2e-4)], "unlabelled": 20_000},
+        "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 3, 2e-4)], "unlabelled": 20_000},
         "sst2-bilstm-labels": {**lstm, "stages": LSTM_PLAIN},
         "sst2-bilstm-kd": {**lstm, "stages": LSTM_KD, "unlabelled": 60_000},
     }
