@@ -4,8 +4,8 @@
     DISTILL_BENCH_DATA=DATA DISTILL_BENCH_MODELS=MODELS python scripts/bench/distil_tasks.py [ROW ...] [--seeds 42 43 44]
 
 DATA holds sst2/{train,dev}.tsv and sst2/glue_train_phrases.tsv.gz (English), nsmc/train_sample.txt.gz (Korean reviews),
-wnut17/{wnut17train,emerging.dev}.conll and korquad/KorQuAD_v1.0_dev.json.gz. MODELS holds minilm, mpnet and e5. Students are
-chosen on a tenth of the training rows; SST-2's dev set, 5,000 rows of NSMC, WNUT-17's dev set and 1,000 KorQuAD questions are
+wnut17/{wnut17train,emerging.dev}.conll, korquad/KorQuAD_v1.0_dev.json.gz and glove/. MODELS holds minilm, mpnet and e5. Students
+are chosen on a tenth of the training rows; SST-2's dev set, 5,000 rows of NSMC, WNUT-17's dev set and 1,000 KorQuAD questions are
 the test sets, each measured once a run.
 
 A row is done once for every seed. What is done already is not done again, so that the script can be stopped and started.
@@ -88,6 +88,9 @@ def one(
         "measure": dict(measure),
     }
     given = {name: value for name, value in data.items() if name != "phrases"}
+    if row.get("augment"):
+        folder = os.environ["DISTILL_BENCH_DATA"]
+        given["data.augment"] = json.loads(json.dumps(row["augment"]).replace("DATA/", f"{Path(folder).resolve()}/"))
     if row.get("unlabelled"):
         given["data.unlabelled"] = [{"source": data["phrases"], "limit": row["unlabelled"]}]
     start = time.perf_counter()

@@ -41,13 +41,17 @@ ABLATIONS = {
     "embedding": ["attention_mse", "hidden_mse"],
 }
 
-TASKS = {"sst2": "classification", "nsmc": "classification", "wnut": "tokens", "korquad": "spans"}
+TASKS = {
+    **dict.fromkeys(("sst2", "nsmc", "sst2few", "nsmcfew"), "classification"),
+    "wnut": "tokens",
+    "korquad": "spans",
+}
 FINETUNE = {
     "minilm": {"epochs": 4, "batch_size": 32, "learning_rate": 2e-4},
     "mpnet": {"epochs": 1, "batch_size": 32, "learning_rate": 3e-5},
     "e5": {"epochs": 2, "batch_size": 32, "learning_rate": 5e-5},
 }
-FINETUNE_LONGER = {("wnut", "minilm"): 8, ("korquad", "e5"): 3}
+FINETUNE_LONGER = {("wnut", "minilm"): 8, ("korquad", "e5"): 3, ("sst2few", "minilm"): 8, ("nsmcfew", "e5"): 8}
 PLAIN = [stage([HARD], 3)]
 BOTH = [stage(MIXED, 3)]
 
@@ -57,7 +61,7 @@ def rows() -> dict[str, dict[str, Any]]:
 
     Rows with `unlabelled` also learn what the teacher says of so many phrases of other sentences, see `_phrases`.
     """
-    return {**_english(), **_small(), **_others(), **_ablations()}
+    return {**_english(), **_small(), **_others(), **_ablations(), **_few()}
 
 
 def _english() -> dict[str, dict[str, Any]]:
@@ -155,12 +159,37 @@ def _ablations() -> dict[str, dict[str, Any]]:
     }
 
 
+def _few() -> dict[str, dict[str, Any]]:
+    """A thousand labelled rows: what augmentation adds to the same student, distilled without it."""
+    found: dict[str, dict[str, Any]] = {}
+    for place, teacher, student in (("sst2few-cut3", "minilm", CUT3), ("nsmcfew-cut4", "e5", E5_CUT)):
+        row = {"set": place.split("-")[0], "teacher": teacher, "student": student}
+        found[f"{place}-labels"] = {**row, "stages": [stage([HARD], 10)]}
+        found[f"{place}-kd"] = {**row, "stages": [stage(MIXED, 10)]}
+        more = {**row, "stages": [stage(MIXED, 3)], "against": f"{place}-kd"}
+        found[f"{place}-tang"] = {**more, "augment": {"method": "tang", "variants": 20}}
+        if teacher == "minilm":
+            vectors = {"source": "DATA/glove/glove.6B.50d.top50k.f16.npy", "vocabulary": "DATA/glove/vocab.top50k.txt"}
+            found[f"{place}-vectors"] = {**more, "augment": {"method": "word_vectors", "vectors": vectors, "variants": 20}}
+    return found
+
+
 def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
     """Overrides that name each data set; splits that are ours are written below `work`."""
     sst2 = {"columns": [0, 1], "header": False}
     nsmc = _split_nsmc(data / "nsmc" / "train_sample.txt.gz", work)
     korquad = _split_korquad(data / "korquad" / "KorQuAD_v1.0_dev.json.gz", work)
     phrases = _phrases(data / "sst2" / "glue_train_phrases.tsv.gz", {"source": str(data / "sst2" / "train.tsv"), **sst2}, work)
+    whole = _sources(data, phrases, nsmc, korquad, sst2)
+    for name in ("sst2", "nsmc"):
+        part = whole[name]
+        whole[f"{name}few"] = {**part, "data.train": {**part["data.train"], "limit": 1000}}
+    return whole
+
+
+def _sources(
+    data: Path, phrases: Path, nsmc: tuple[Path, Path], korquad: tuple[Path, Path], sst2: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     return {
         "sst2": {
             "phrases": str(phrases),
