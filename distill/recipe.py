@@ -31,6 +31,8 @@ __all__ = [
 
 Column = str | int
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
+BY_TOKEN = ("tokens", "spans")
+"""Tasks whose labels and logits belong to tokens of a text, not to the whole of it."""
 LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import DistillError, MissingExtra, ModelError, UserError, nearest
 from .files import locate_model
-from .recipe import Recipe
+from .recipe import BY_TOKEN, Recipe
 from .recipe_augment import MaskedLMSpec, PartOfSpeechSpec, TangSpec, VectorsSpec, VocabularyMixSpec
 from .recipe_check_names import in_hub_cache, placed
 from .recipe_losses import COMPARING, INNER
@@ -23,7 +23,7 @@ def check_augment(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
     spec, where = recipe.data.augment, "data.augment"
     if spec is None:
         return
-    if recipe.task in ("tokens", "spans"):
+    if recipe.task in BY_TOKEN:
         yield UserError(
             f"the task {recipe.task} cannot be augmented: words and labels would part",
             where=where,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DataError, DistillError
-from ..recipe import SourceSpec
+from ..recipe import BY_TOKEN, SourceSpec
 from .conll import is_conll
 from .labelled_columns import labelled_columns
 from .sources import PYTHON_DOCS, missing_file, open_table, source_kind
@@ -28,13 +28,13 @@ def check_labelled(spec: SourceSpec, task: str, *, labelled: bool = True) -> lis
             return []
         kind = source_kind(spec)
         if kind == PYTHON_DOCS:
-            if labelled or task in ("tokens", "spans"):
+            if labelled or task in BY_TOKEN:
                 raise DataError("python-docs has sentences, but no labels", where=spec.source, expected="a labelled file")
             raise DataError("python-docs is no source of this task", where=spec.source, expected="a file or hub data set")
         if kind == "hub":
             return []
         table = open_table(spec)
-        if task not in ("tokens", "spans"):
+        if task not in BY_TOKEN:
             columns = labelled_columns(table, spec.columns, pair=None, scores=task == "regression", required=labelled)
             if next(iter(table.read(columns.positions)), None) is None:
                 raise DataError("this source is empty", where=table.where)

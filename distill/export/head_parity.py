@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..files import write_json
 from ..progress import track
+from ..recipe import BY_TOKEN
 from ..runtime.precision import GATES
 from ..runtime.session import open_session
 from .decisions import Outputs, agreement, correlation, cosines
@@ -59,7 +60,7 @@ def check_head_parity(
     _check(model, rows, task)
     features = [encode_row(row, tokenizer, model, task) for row in rows]
     kept = [_kept(row["input_ids"], tokenizer, task) for row in features]
-    if task in ("tokens", "spans") and not any(mask.any() for mask in kept):
+    if task in BY_TOKEN and not any(mask.any() for mask in kept):
         raise ModelError("no row has a token to compare", where="parity", got=f"{len(rows)} rows", expected="text")
     reference = _torch_outputs(model, tokenizer, features)
     models: dict[str, Any] = {}
@@ -110,7 +111,7 @@ def encode_row(row: Row, tokenizer: Any, model: Any, task: str) -> dict[str, lis
 
 def _compare(found: Sequence[Outputs], wanted: Sequence[Outputs], kept: Sequence[NDArray[np.bool_]], task: str) -> dict[str, Any]:
     """Every number that tells how near two models are, over rows of outputs [C], [L, C] or [2, L]."""
-    if task in ("tokens", "spans"):
+    if task in BY_TOKEN:
         axis = 0 if task == "tokens" else 1
         found, wanted = (
             [row.compress(mask, axis=axis) for row, mask in zip(rows, kept, strict=True) if mask.any()]

@@ -8,7 +8,7 @@ from teachers.capture import encoder_of, shape_of
 from teachers.heads import HeadModel
 
 from ..errors import ModelError
-from ..recipe import Recipe, StageSpec
+from ..recipe import BY_TOKEN, Recipe, StageSpec
 from ..recipe_losses import COMPARING, INNER
 from ..train.fit import check_fit
 from ..train.layer_map import kept_layers, resolve_layer_map
@@ -31,7 +31,7 @@ def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student:
         where = f"stages.{number}"
         losses = {loss.name for loss in stage.losses}
         inner = sorted(losses & INNER)
-        token_task = recipe.task in ("tokens", "spans")
+        token_task = recipe.task in BY_TOKEN
         by_token = inner or (sorted(losses & COMPARING) if token_task else [])
         if by_token:
             _check_tokens(by_token[0], teacher, start, student, where)

@@ -21,10 +21,8 @@ from ..errors import RunError
 from ..evaluate.outputs import Features, Predict, run_over, torch_predict
 from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
 from ..progress import note, track
+from ..recipe import BY_TOKEN
 from ..train.task import model_logits
-
-BY_TOKEN = ("tokens", "spans")
-"""Tasks whose logits are one a token."""
 
 
 def teacher_logits(

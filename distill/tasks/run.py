@@ -24,7 +24,7 @@ from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
 from ..progress import note
 from ..proving import Proof
-from ..recipe import Recipe, SourceSpec
+from ..recipe import BY_TOKEN, Recipe, SourceSpec
 from ..recipe_losses import COMPARING, INNER
 from ..report.model import Report
 from ..report.words import public_name
@@ -34,7 +34,7 @@ from ..train.layer_map import kept_layers
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
-from .logits import BY_TOKEN, teacher_logits
+from .logits import teacher_logits
 from .proof import TaskModel
 from .teacher import check_trained, finetune, head_key, label_order, reorder_head
 from .variants import add_variants, has_variants, restore_variants

@@ -14,7 +14,7 @@ from ..data.features import TaskCollator
 from ..errors import GateError
 from ..evaluate.outputs import Features, run_over, torch_predict
 from ..evaluate.scoring import Scorer
-from ..recipe import Recipe, StageSpec
+from ..recipe import BY_TOKEN, Recipe, StageSpec
 from ..recipe_losses import COMPARING, PREDICTION
 from .inner import InnerTeacher
 from .objective import set_dropout
@@ -129,7 +129,7 @@ def _padded(rows: list[Tensor], lengths: list[int], width: int, task: str) -> Te
     Raises:
         ValueError: the teacher read another number of tokens than the student does.
     """
-    if task in ("tokens", "spans"):
+    if task in BY_TOKEN:
         read = [row.shape[0 if task == "tokens" else 1] for row in rows]
         if read != lengths:
             raise ValueError(f"the teacher's logits are of {read} tokens, the student's rows have {lengths}")

@@ -40,6 +40,11 @@ QUICK = {"batch": [1], "sequence": [32], "threads": [1], "min_runs": 3, "min_sec
 TIMED = {**QUICK, "min_runs": 30, "min_seconds": 1.0}
 
 
+def overrides(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a data set changes in a recipe: all but its phrases, which some rows have."""
+    return {name: value for name, value in data.items() if name != "phrases"}
+
+
 def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
     """The folder of the fine-tuned teacher of a row's data set, made once by a short run that ends there."""
     name = f"{row['set']}-teacher-{row['teacher']}"
@@ -58,7 +63,7 @@ def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, ru
             "export": {"presets": ["fp32"]},
             "measure": QUICK,
         }
-        distill.run(recipe, {name: value for name, value in data.items() if name != "phrases"}, out=runs / name, force=True)
+        distill.run(recipe, overrides(data), out=runs / name, force=True)
     return str(place)
 
 
@@ -87,7 +92,7 @@ def one(
         "export": {"presets": ["fp32", "fast", "faithful"] if seed == SEEDS[0] else ["fp32", "fast"]},
         "measure": dict(measure),
     }
-    given = {name: value for name, value in data.items() if name != "phrases"}
+    given = overrides(data)
     if row.get("augment"):
         folder = os.environ["DISTILL_BENCH_DATA"]
         given["data.augment"] = json.loads(json.dumps(row["augment"]).replace("DATA/", f"{Path(folder).resolve()}/"))

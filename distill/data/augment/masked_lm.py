@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import ModelError, UserError
 from ...files import cache_dir, fingerprint
+from .arguments import probability, some_candidates
 from .cache import CandidateCache, Found
 from .masked_lm_engine import MaskedLM, Query
 from .neighbours import NeighbourMethod
@@ -168,10 +169,8 @@ def _again(arguments: dict[str, Any]) -> MaskedLMMethod:
 
 def _check(p: float, candidates: int, batch_tokens: int | None, rows: str, precision: str) -> None:
     """Refuse arguments that are out of their range."""
-    if not 0 <= p <= 1:
-        raise UserError("a probability lies between 0 and 1", where="p", got=p)
-    if candidates < 1:
-        raise UserError("there must be at least one candidate", where="candidates", got=candidates)
+    probability("p", p)
+    some_candidates(candidates)
     if batch_tokens is not None and batch_tokens < 1:
         raise UserError("a batch has at least one token", where="batch_tokens", got=batch_tokens)
     if rows not in ("word", "sentence"):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import UserError
+from .arguments import probability
 from .edits import Edit, rewrite
-from .part_of_speech import probability
 from .plans import Plan
 from .words import Word, find_words
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import UserError
+from .arguments import probability, some_candidates
 from .plans import Plan, ReplacePlan
 from .vectors import WordVectors
-from .words import Word, find_words, is_stop_word, match_case
+from .words import Word, find_words, is_stop_word, match_case, split_possessive
 
 
 class NeighbourMethod:
@@ -29,13 +29,9 @@ class NeighbourMethod:
     name = "word_vectors"
 
     def __init__(self, vectors: WordVectors, *, p: float = 0.4, candidates: int = 15) -> None:
-        if not 0 <= p <= 1:
-            raise UserError("a probability lies between 0 and 1", where="p", got=p)
-        if candidates < 1:
-            raise UserError("there must be at least one candidate", where="candidates", got=candidates)
         self.vectors = vectors
-        self.p = p
-        self.candidates = candidates
+        self.p = probability("p", p)
+        self.candidates = some_candidates(candidates)
 
     def prepare(self, texts: Sequence[str]) -> list[Plan]:
         """A plan for every text."""
@@ -54,7 +50,7 @@ class NeighbourMethod:
         """What may stand for a word, spelled like it; the 's of a possessive stays."""
         if is_stop_word(word):
             return ()
-        stem, tail = (word[:-2], word[-2:]) if word[-2:] in ("'s", "’s") else (word, "")
+        stem, tail = split_possessive(word)
         if tail and word not in self.vectors:
             return tuple(new + tail for new in self._candidates(stem))
         near = (new for new in self.vectors.neighbours(word, self.candidates) if find_words(new) == [Word(new, 0, len(new))])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import UserError
-from .part_of_speech import probability
+from .arguments import probability
 from .plans import Plan
 from .words import Word, find_words
 

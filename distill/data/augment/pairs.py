@@ -132,7 +132,7 @@ class Augmenter:
         seen: set[tuple[str, ...]] = set()
         duplicates = unchanged = empty = 0
         chance = rng.of(self.name, example.text, example.text_pair or "")
-        for altered in self._sides(len(originals), chance):
+        for altered in self._sides(example, chance):
             texts, changed = list(originals), 0
             for side in altered:
                 texts[side], count = sides[side].draw(chance)
@@ -149,11 +149,11 @@ class Augmenter:
                 made.append(original.with_texts(texts, variant=len(made), changed=changed))
         return made, Tally(1, self.draws(example), len(made) - 1, duplicates, unchanged, empty)
 
-    def _sides(self, count: int, chance: random.Random) -> Iterator[tuple[int, ...]]:
+    def _sides(self, example: Example, chance: random.Random) -> Iterator[tuple[int, ...]]:
         """Which texts of an example each draw alters."""
         fixed = {"first": _FIRST, "second": _SECOND, "both": _BOTH}
-        for turn in range(self.variants * (2 if self.pairs == "one" and count == 2 else 1)):
-            if count == 1:
+        for turn in range(self.draws(example)):
+            if example.text_pair is None:
                 yield _FIRST
             elif self.pairs == "one":
                 yield _FIRST if turn < self.variants else _SECOND

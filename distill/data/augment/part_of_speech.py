@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...errors import UserError
+from .arguments import probability
 from .edits import Edit, rewrite
 from .plans import Plan
 from .tag_words import TagWords, draw_like
@@ -18,7 +19,23 @@ from .taggers import TaggedWord, Tagger
 from .words import find_words
 
 
-class PartOfSpeechMethod:
+class Tagging:
+    """What methods share that draw words of the corpus by their tags.
+
+    Args:
+        tagger: says which words have which part of speech; see `taggers.load_tagger`.
+    """
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.tagger = tagger
+        self.vocabulary: TagWords | None = None
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Read the corpus whose words will be put in; see `TagWords.of`."""
+        self.vocabulary = TagWords.of(texts, self.tagger)
+
+
+class PartOfSpeechMethod(Tagging):
     """Every tagged word is exchanged with probability `p`.
 
     Args:
@@ -32,13 +49,8 @@ class PartOfSpeechMethod:
     name = "part_of_speech"
 
     def __init__(self, tagger: Tagger, *, p: float = 0.1) -> None:
-        self.tagger = tagger
+        super().__init__(tagger)
         self.p = probability("p", p)
-        self.vocabulary: TagWords | None = None
-
-    def fit(self, texts: Iterable[str]) -> None:
-        """Read the corpus whose words will be put in; see `TagWords.of`."""
-        self.vocabulary = TagWords.of(texts, self.tagger)
 
     def prepare(self, texts: Sequence[str]) -> Sequence[Plan]:
         """See `TextMethod.prepare`.
@@ -90,10 +102,3 @@ def fitted(vocabulary: TagWords | None, name: str) -> TagWords:
     if vocabulary is None:
         raise UserError("no corpus to draw words from", where=name, hint="call fit(texts) before anything is made")
     return vocabulary
-
-
-def probability(where: str, value: float) -> float:
-    """`value`, if it is from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise UserError("this is no probability", where=where, got=value, expected="a number from 0 to 1")
-    return value

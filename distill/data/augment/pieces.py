@@ -11,7 +11,7 @@ import regex  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from .korean import final_consonant
-from .words import Word, is_stop_word
+from .words import Word, is_stop_word, split_possessive
 
 PARTICLES = frozenset(
     (
@@ -127,7 +127,7 @@ class Pieces:
         for word in words:
             if is_stop_word(word.text):
                 continue
-            stem = word.text[:-2] if word.text[-2:] in ("'s", "’s") else word.text
+            stem, _ = split_possessive(word.text)
             core = Word(stem, word.start, word.start + len(stem))
             index = spans.get((core.start, core.end))
             if index is not None and ids[index] in self._groups:

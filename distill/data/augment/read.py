@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...errors import UserError
-from ...recipe import DataSpec
+from ...recipe import BY_TOKEN, DataSpec
 from ..labelled import text_rows
 from ..sources import read_sentences
 from .base import Example
@@ -54,7 +54,7 @@ def refuse_task(task: str) -> None:
     Raises:
         UserError: `task` is one of them.
     """
-    if task in ("tokens", "spans"):
+    if task in BY_TOKEN:
         raise UserError(
             f"the task {task} cannot be augmented: words and labels would part",
             where="data.augment",

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import UserError
+from .arguments import probability
 from .edits import Edit, rewrite
 from .masking import mask_token
 from .ngrams import at_least_one, chunks, draw_window
-from .part_of_speech import exchange, fitted, probability
+from .part_of_speech import Tagging, exchange, fitted
 from .plans import Plan
 from .tag_words import TagWords
 from .taggers import TaggedWord, Tagger
 from .words import Word, find_words
 
 
-class TangMethod:
+class TangMethod(Tagging):
     """The three together.
 
     In Korean the word of the draw is the eojeol: it is masked whole, or one of its nouns or adverbs is exchanged.
@@ -45,21 +46,16 @@ class TangMethod:
     def __init__(
         self, tagger: Tagger, mask: str, *, p_mask: float = 0.1, p_pos: float = 0.1, p_ng: float = 0.25, longest: int = 5
     ) -> None:
-        self.tagger = tagger
+        super().__init__(tagger)
         self.mask = mask_token(mask)
         self.p_mask = probability("p_mask", p_mask)
         self.p_pos = probability("p_pos", p_pos)
         self.p_ng = probability("p_ng", p_ng)
         self.longest = at_least_one(longest)
-        self.vocabulary: TagWords | None = None
         if p_mask + p_pos > 1:
             raise UserError(
                 "a word cannot be masked and exchanged", where="p_mask + p_pos", got=p_mask + p_pos, expected="at most 1"
             )
-
-    def fit(self, texts: Iterable[str]) -> None:
-        """Read the corpus whose words will be put in; see `TagWords.of`."""
-        self.vocabulary = TagWords.of(texts, self.tagger)
 
     def prepare(self, texts: Sequence[str]) -> Sequence[Plan]:
         """See `TextMethod.prepare`.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ..lines import BadLine, Lines
+from ..tables import file_lines
 
 _HEADER = re.compile(r"(\d+) (\d+)")
 _PEEK = 10
@@ -138,17 +138,10 @@ def _read_npy(path: Path, vocabulary: Path | None, limit: int | None) -> Table:
 
 def _lines(path: Path) -> Iterator[str]:
     """Lines without their end; tabs, which some files have behind the word, are spaces."""
-    with Lines(path, "utf-8") as lines:
-        while True:
-            try:
-                line = next(lines)
-            except StopIteration:
-                return
-            except BadLine as bad:
-                raise DataError(
-                    bad.problem.message, where=bad.problem.where, got=bad.problem.got, expected="text in utf-8"
-                ) from bad
-            yield line.rstrip(" \r\n\t").replace("\t", " ")
+    for _, line in file_lines(path, "utf-8"):
+        if isinstance(line, DataError):
+            raise DataError(line.message, where=line.where, got=line.got, expected="text in utf-8")
+        yield line.rstrip(" \r\n\t").replace("\t", " ")
 
 
 def _is_number(text: str) -> bool:

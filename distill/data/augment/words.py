@@ -125,6 +125,11 @@ def match_case(new: str, like: str) -> str:
     return first + new[1:] if len(first) == 1 else new
 
 
+def split_possessive(word: str) -> tuple[str, str]:
+    """A word and the 's behind it, "" where there is none."""
+    return (word[:-2], word[-2:]) if word[-2:] in ("'s", "’s") else (word, "")
+
+
 def is_stop_word(word: str) -> bool:
     """Whether an English word, or a piece of one such as "ll", carries grammar rather than meaning; case does not matter."""
     return word.lower().replace("’", "'") in STOP_WORDS
