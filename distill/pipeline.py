@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
     from .data.sources import ScoredPairs
 
-TRAINED_ON = {"train", "dev", "select"}
-"""Data files that decide the training."""
+TRAINED_ON = ("train", "dev", "select-")
+"""How the data files that decide the training begin."""
 
 
 def run(
@@ -178,7 +178,7 @@ class _Run:
         if evaluate is not None:
             evaluate = given_pairs(evaluate)
             given["evaluate"] = {name: [p.sentences1, p.sentences2, p.scores.tolist()] for name, p in evaluate.items()}
-        sources = [*([] if train is not None else spec.train), *spec.evaluate.values(), spec.dev, spec.select]
+        sources = [*([] if train is not None else spec.train), *spec.evaluate.values(), spec.dev, *spec.selecting.values()]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
@@ -220,7 +220,7 @@ class _Run:
 
     def _trained_on(self) -> dict[str, str]:
         """Hashes of the data files that decide the training: labelled test sets are not among them."""
-        return {name: digest for name, digest in self.folder.outputs("data").items() if Path(name).stem in TRAINED_ON}
+        return {name: digest for name, digest in self.folder.outputs("data").items() if Path(name).name.startswith(TRAINED_ON)}
 
     def _train(self, data: PreparedData, signals: Signals, start: Signals | None) -> Student:
         """Train, or load what an earlier run with the same inputs trained."""
@@ -252,7 +252,7 @@ class _Run:
             texts = [prompt + text for text in data.train]
             dev = [prompt + text for text in data.dev]
             student = self._cut(texts, signals.train, place)
-            metric = select_metric(student.model, data.select) if data.select is not None else None
+            metric = select_metric(student.model, data.select) if data.select else None
             facts = train_student(
                 recipe,
                 student,

@@ -11,138 +11,39 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from students.spec import StudentSpec
-from teachers.spec import TeacherSpec
+from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
 
-from .recipe_augment import AugmentSpec, VocabularyMixSpec, with_method
+from .recipe_augment import VocabularyMixSpec
 from .recipe_base import Schema
-from .recipe_losses import INNER, OF_TASK, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
+from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
+from .recipe_losses import INNER, OF_TASK, RELATIONAL, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
 from .recipe_tree import normalise
 
 __all__ = [
+    "DataSpec",
     "EmbeddingCosine",
     "EmbeddingMSE",
+    "EvaluationSpec",
     "LossSpec",
     "PairOrder",
+    "ParallelSpec",
     "Recipe",
+    "ShareSpec",
     "SimilarityMatrix",
+    "SourceSpec",
+    "VectorSpec",
     "VocabularyMixSpec",
     "normalise",
 ]
 
-Column = str | int
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
 BY_TOKEN = ("tokens", "spans")
 """Tasks whose labels and logits belong to tokens of a text, not to the whole of it."""
+DEV_METRICS = {
+    "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy"}),
+    "labelled": frozenset({"task_metric", "loss"}),
+}
 LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
-
-
-class SourceSpec(Schema):
-    """Where text comes from.
-
-    Attributes:
-        source: a file (.txt .csv .tsv .jsonl .parquet, .gz too), a hub dataset id, or `python-docs`
-            (English prose of the docstrings that are installed on this machine).
-        columns: names or 0-based numbers of the columns to read as sentences; None takes every line of a .txt,
-            and the only text column of other formats. Of labelled text: text and label, or text, second text and
-            label; None finds the usual names.
-        format: file format, where the ending does not tell. `conll` (a word and its tag a line) and `squad` (JSON) are
-            for the tasks tokens and spans.
-        header: whether a .csv or .tsv starts with column names; None: yes if the columns are given by name.
-        quoting: whether double quotes mean anything in .csv/.tsv; None: yes for csv, no for tsv.
-        split: which split of a hub dataset.
-        subset: which configuration of a hub dataset.
-        revision: commit of a hub dataset.
-        limit: at most this many sentences, taken in order.
-        encoding: of a text file.
-    """
-
-    source: str = Field(min_length=1)
-    columns: tuple[Column, ...] | None = None
-    format: Literal["txt", "csv", "tsv", "jsonl", "parquet", "conll", "squad"] | None = None
-    header: bool | None = None
-    quoting: bool | None = None
-    split: str = "train"
-    subset: str | None = None
-    revision: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    encoding: str = "utf-8"
-
-
-class ShareSpec(Schema):
-    """Hold out this share of the training sentences, chosen by hash."""
-
-    share: float = Field(default=0.05, gt=0, le=0.5)
-
-
-class EvaluationSpec(SourceSpec):
-    """A labelled evaluation set.
-
-    Attributes:
-        kind: `sts`: two sentences and a similarity score; otherwise the recipe's task, which is the default there.
-        columns: sentence 1, sentence 2, score; None finds the usual names (sentence1, sentence2, score). For other
-            kinds as in training data.
-    """
-
-    kind: Literal["sts", "classification", "multilabel", "regression", "tokens", "spans"] = "sts"
-    split: str = "test"
-
-    @model_validator(mode="after")
-    def _three(self) -> EvaluationSpec:
-        if self.kind == "sts" and self.columns is not None and len(self.columns) != 3:
-            raise ValueError("an sts set needs three columns: sentence 1, sentence 2, score")
-        return self
-
-
-class DataSpec(Schema):
-    """Text for training, for choosing the best checkpoint and for the final numbers.
-
-    Attributes:
-        train: one source or several.
-        dev: a share of train, held out by hash, or a source of its own.
-        dev_limit: at most this many dev sentences.
-        evaluate: name -> labelled set, measured once at the end; their sentences are removed from train and dev.
-        select: a labelled set to choose the best checkpoint by, instead of agreement with the teacher.
-        on_bad_row: stop at a malformed row, or skip and count it.
-        augment: make more training examples out of those that are there, see `distill.recipe_augment`.
-        min_chars, max_chars: sentences outside these lengths are dropped and counted.
-        unlabelled: further text for a labelled task: the teacher's predictions are all its labels.
-        labels: the names of the labels, in the order of the student's outputs; None takes those that occur.
-        label_separator: between the labels of a multi-label row that is written as text.
-        stride: tokens shared by neighbouring windows of a long context (task spans).
-        joined_words: whether the words of the task tokens are written without spaces between them.
-        answer_unit: what the F1 of answers counts: words, or characters as Korean benchmarks do.
-    """
-
-    train: tuple[SourceSpec, ...] = Field(min_length=1)
-    dev: ShareSpec | SourceSpec = ShareSpec()
-    dev_limit: int = Field(default=1000, ge=2, le=5000)
-    evaluate: dict[str, EvaluationSpec] = Field(default={})
-    select: EvaluationSpec | None = None
-    on_bad_row: Literal["error", "skip"] = "error"
-    min_chars: int = Field(default=3, ge=1)
-    max_chars: int = Field(default=2000, ge=10)
-    augment: AugmentSpec | None = None
-    unlabelled: tuple[SourceSpec, ...] = ()
-    labels: tuple[str, ...] | None = Field(default=None, min_length=1)
-    label_separator: str = Field(default="|", min_length=1)
-    stride: int = Field(default=64, ge=0)
-    joined_words: bool = False
-    answer_unit: Literal["word", "character"] = "word"
-
-    @field_validator("augment", mode="before")
-    @classmethod
-    def _method(cls, value: Any) -> Any:
-        return with_method(value)
-
-    @field_validator("evaluate")
-    @classmethod
-    def _names(cls, value: dict[str, EvaluationSpec]) -> dict[str, EvaluationSpec]:
-        for name in value:
-            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-                raise ValueError(f"an evaluation set is named with letters, digits, '-' and '_', got '{name}'")
-            if name == "agreement":
-                raise ValueError("'agreement' is the name of the agreement with the teacher: name this evaluation set otherwise")
-        return value
 
 
 class StageSpec(Schema):
@@ -161,6 +62,8 @@ class StageSpec(Schema):
             (PKD's: every k-th, the last left out), `last` (the last layers alone), or pairs of 0-based numbers [teacher,
             student]. None is `kept` for a student that was cut from its teacher, else `uniform`.
         data: the rows trained on: `train` (with `data.unlabelled`, if there is any) or `labelled` alone.
+        matryoshka: shorter vectors to train besides the full one, in dimensions: relational losses (similarity_matrix,
+            pair_order) are the mean over all of these lengths.
         toward: whose embeddings the stage trains toward. `start` is the uncut model that the student was cut from: a
             student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
     """
@@ -176,6 +79,17 @@ class StageSpec(Schema):
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     data: Literal["train", "labelled"] = "train"
     toward: Literal["teacher", "start"] = "teacher"
+    matryoshka: tuple[Annotated[int, Field(ge=4)], ...] = ()
+
+    @model_validator(mode="after")
+    def _nested(self) -> StageSpec:
+        if list(self.matryoshka) != sorted(set(self.matryoshka), reverse=True):
+            raise ValueError(f"matryoshka lists dimensions from large to small, each once, got {list(self.matryoshka)}")
+        if self.matryoshka and not any(loss.name in RELATIONAL for loss in self.losses):
+            raise ValueError(
+                f"matryoshka needs one of the losses {', '.join(sorted(RELATIONAL))}: they alone compare shorter vectors"
+            )
+        return self
 
 
 class TrainSpec(Schema):
@@ -185,8 +99,10 @@ class TrainSpec(Schema):
         engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's GeneralDistiller on the losses that both
             define, without resume or mixed precision.
         precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
-        select_by: dev metric that chooses the checkpoint to keep. `task_metric` (accuracy, F1, ...) is the default of
-            labelled tasks; `loss` is the dev loss, for stages whose outputs say nothing yet.
+        select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
+            `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (and of translation sets in
+            `data.select`) find their translation, mean over languages and both ways. `task_metric` (accuracy, F1, ...) is
+            the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say nothing yet.
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.
@@ -197,7 +113,9 @@ class TrainSpec(Schema):
 
     engine: Literal["trainer", "textbrewer"] = "trainer"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    select_by: Literal["agreement_spearman", "agreement_cosine", "sts_spearman", "task_metric", "loss"] = "agreement_spearman"
+    select_by: Literal[
+        "agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy", "task_metric", "loss"
+    ] = "agreement_spearman"
     evaluate_every: float = Field(default=0.25, gt=0)
     patience: int | None = Field(default=4, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -256,6 +174,7 @@ class Recipe(Schema):
     stages: tuple[StageSpec, ...] = Field(min_length=1)
     train: TrainSpec = TrainSpec()
     export: ExportSpec = ExportSpec()
+    vectors: VectorSpec = VectorSpec()
     measure: MeasureSpec = MeasureSpec()
     report: ReportSpec = ReportSpec()
 
@@ -269,10 +188,17 @@ class Recipe(Schema):
             raise ValueError("a stage toward 'start' needs student.from to be another model than the teacher")
         if goals != sorted(goals) or "teacher" not in goals:
             raise ValueError(f"stages toward 'start' come first and one toward 'teacher' last, got {goals}")
-        if self.train.select_by == "sts_spearman" and self.data.select is None:
-            raise ValueError("train.select_by 'sts_spearman' needs data.select, a labelled set")
+        self._selection()
         self._of_task()
         return self
+
+    def _selection(self) -> None:
+        """What the dev metric needs."""
+        kinds = {spec.kind for spec in self.data.selecting.values()}
+        if self.train.select_by == "sts_spearman" and "sts" not in kinds:
+            raise ValueError("train.select_by 'sts_spearman' needs data.select, a labelled set")
+        if self.train.select_by == "translation_accuracy" and "translation" not in kinds and not self.data.parallel:
+            raise ValueError("train.select_by 'translation_accuracy' needs data.parallel, or a translation set in data.select")
 
     def _of_task(self) -> None:
         """What a task allows: its losses, kinds of students, of evaluation sets and of dev metrics."""
@@ -295,20 +221,44 @@ class Recipe(Schema):
             raise ValueError(
                 f"a student of kind {self.student.kind} does not fit the task {self.task}: {', '.join(sorted(kinds))}"
             )
-        metrics = {"task_metric", "loss"} if not embedding else {"agreement_spearman", "agreement_cosine", "sts_spearman"}
+        metrics = DEV_METRICS["embedding" if embedding else "labelled"]
         if self.train.select_by not in metrics:
             raise ValueError(
                 f"train.select_by {self.train.select_by} does not fit the task {self.task}: {', '.join(sorted(metrics))}"
             )
+        if self.train.engine == "textbrewer" and embedding:
+            raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
+        self._finetune()
+        self._data_of_task()
+
+    def _data_of_task(self) -> None:
+        """Which data a task has."""
+        embedding = self.task == "embedding"
         for name, labelled in self.data.evaluate.items():
-            if labelled.kind != ("sts" if embedding else self.task):
+            if labelled.kind not in (EMBEDDING_KINDS if embedding else {self.task}):
                 raise ValueError(
                     f"the evaluation set '{name}' is of kind {labelled.kind}, which does not fit the task {self.task}"
                 )
-        if embedding and self.teacher.finetune is not None:
-            raise ValueError("teacher.finetune trains task heads; an embedding teacher has none")
-        if self.train.engine == "textbrewer" and embedding:
-            raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
+        if not embedding:
+            for part in ("parallel", "start", "teaching"):
+                if getattr(self.data, part):
+                    raise ValueError(f"data.{part} belongs to the task embedding, not to {self.task}")
+
+    def _finetune(self) -> None:
+        """Which kind of fine-tuning a task has, and that the text for it is named."""
+        spec, embedding = self.teacher.finetune, self.task == "embedding"
+        if spec is None:
+            return
+        if isinstance(spec, FinetuneSpec) and embedding:
+            raise ValueError("the teacher of an embedding task is fine-tuned in stages: teacher.finetune.stages")
+        if isinstance(spec, SentenceFinetuneSpec):
+            if not embedding:
+                raise ValueError(f"teacher.finetune.stages train sentence encoders, not the task {self.task}")
+            for stage in spec.stages:
+                unknown = [name for name in stage.data if name not in self.data.teaching]
+                if unknown:
+                    known = ", ".join(self.data.teaching) or "none"
+                    raise ValueError(f"teacher.finetune: no data called '{unknown[0]}' in data.teaching, which has {known}")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, every default written out."""

@@ -101,8 +101,8 @@ def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
         yield "data.dev", data.dev
     for name, labelled in data.evaluate.items():
         yield f"data.evaluate.{name}", labelled
-    if data.select is not None:
-        yield "data.select", data.select
+    for name, labelled in data.selecting.items():
+        yield "data.select" if isinstance(data.select, SourceSpec) else f"data.select.{name}", labelled
     for number, spec in enumerate(data.unlabelled):
         yield f"data.unlabelled.{number}", spec
 

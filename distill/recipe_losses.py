@@ -36,6 +36,13 @@ class EmbeddingMSE(WeightedLoss):
     name: Literal["embedding_mse"]
 
 
+class EmbeddingContrastive(WeightedLoss):
+    """The teacher's vector of the sentence against those of the rest of the batch (InfoNCE)."""
+
+    name: Literal["embedding_contrastive"]
+    temperature: float = Field(default=0.05, gt=0)
+
+
 class SimilarityMatrix(WeightedLoss):
     """Squared difference of the two in-batch cosine matrices, mean over distinct pairs."""
 
@@ -234,6 +241,7 @@ class FSP(WeightedLoss):
 LossSpec = Annotated[
     EmbeddingCosine
     | EmbeddingMSE
+    | EmbeddingContrastive
     | SimilarityMatrix
     | PairOrder
     | SoftCrossEntropy
@@ -259,7 +267,9 @@ LossSpec = Annotated[
     Field(discriminator="name"),
 ]
 
-VECTOR = frozenset({"embedding_cosine", "embedding_mse", "similarity_matrix", "pair_order"})
+VECTOR = frozenset({"embedding_cosine", "embedding_mse", "embedding_contrastive", "similarity_matrix", "pair_order"})
+RELATIONAL = frozenset({"similarity_matrix", "pair_order"})
+"""Losses between vectors that compare pairs, whatever the widths."""
 PREDICTION = frozenset(
     {"soft_cross_entropy", "kl_divergence", "soft_binary_cross_entropy", "logits_mse", "logits_cosine", "hard_label"}
 )

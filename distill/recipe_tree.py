@@ -9,24 +9,8 @@ from typing import Any
 def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Accept the short spellings: `data.train: file.txt`, one source instead of a list, a bare loss name, a file of vectors."""
     tree = dict(raw)
-    data = tree.get("data")
-    if isinstance(data, Mapping):
-        data = dict(data)
-        if "train" in data:
-            train = data["train"]
-            sources = train if isinstance(train, (list, tuple)) else [train]
-            data["train"] = [_source(item) for item in sources]
-        for key in ("dev", "select"):
-            if key in data:
-                data[key] = _source(data[key])
-        if "unlabelled" in data:
-            more = data["unlabelled"]
-            data["unlabelled"] = [_source(item) for item in (more if isinstance(more, (list, tuple)) else [more])]
-        if isinstance(data.get("augment"), Mapping) and "vectors" in data["augment"]:
-            data["augment"] = {**data["augment"], "vectors": _source(data["augment"]["vectors"])}
-        if isinstance(data.get("evaluate"), Mapping):
-            data["evaluate"] = {name: _labelled(_source(item), tree.get("task")) for name, item in data["evaluate"].items()}
-        tree["data"] = data
+    if isinstance(tree.get("data"), Mapping):
+        tree["data"] = _data(tree["data"], tree.get("task"))
     if isinstance(tree.get("student"), Mapping):
         tree["student"] = {"kind": "layers", **tree["student"]}
     if tree.get("task", "embedding") != "embedding":
@@ -37,6 +21,34 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(tree.get("stages"), (list, tuple)):
         tree["stages"] = [_stage(stage) for stage in tree["stages"]]
     return tree
+
+
+def _data(raw: Mapping[str, Any], task: Any) -> dict[str, Any]:
+    """Every bare file a source, every single source a list where a list is meant."""
+    data = dict(raw)
+    for key in ("train", "unlabelled", "start", "parallel"):
+        if key in data:
+            more = data[key]
+            data[key] = [_source(item) for item in (more if isinstance(more, (list, tuple)) else [more])]
+    for key in ("dev", "select"):
+        if key in data:
+            data[key] = _source(data[key])
+    if isinstance(data.get("select"), Mapping) and "source" not in data["select"]:
+        data["select"] = {name: _source(item) for name, item in data["select"].items()}
+    if isinstance(data.get("teaching"), Mapping):
+        data["teaching"] = {name: _source(item) for name, item in data["teaching"].items()}
+    if isinstance(data.get("augment"), Mapping) and "vectors" in data["augment"]:
+        data["augment"] = {**data["augment"], "vectors": _source(data["augment"]["vectors"])}
+    if isinstance(data.get("evaluate"), Mapping):
+        data["evaluate"] = {name: _labelled(_parts(_source(item)), task) for name, item in data["evaluate"].items()}
+    return data
+
+
+def _parts(item: Any) -> Any:
+    """An evaluation set whose own sources may be bare files."""
+    if not isinstance(item, Mapping):
+        return item
+    return {key: _source(part) if key in ("fit", "queries", "relevance") else part for key, part in item.items()}
 
 
 def _source(item: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 
 class FinetuneSpec(BaseModel):
@@ -20,6 +22,65 @@ class FinetuneSpec(BaseModel):
     warmup: float = Field(default=0.1, ge=0, lt=1)
 
 
+class SentenceStage(BaseModel):
+    """One stage of a sentence teacher's training, on sentence-transformers' losses.
+
+    Attributes:
+        name: shown in logs; unique.
+        objective: `sts_cosine` (squared error of cosine to a score of 0..1), `sts_cosent` (order of cosines, CoSENT),
+            `nli_softmax` (classifier over u, v, |u - v|), `nli_ranking` (entailed sentence against contradiction and the
+            batch), `triplet` (anchor, positive, negative), `simcse` (a sentence against itself under other dropout),
+            `simcse_nli` (supervised SimCSE).
+        data: names in `data.teaching`; several are joined.
+        epochs, max_steps, batch_size, learning_rate, warmup, weight_decay: of the training.
+        scale: inverse temperature of the ranking objectives and of CoSENT; None takes 20.
+        margin: of `triplet`, in units of the cosine distance.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    objective: Literal["sts_cosine", "sts_cosent", "nli_softmax", "nli_ranking", "triplet", "simcse", "simcse_nli"]
+    data: tuple[str, ...] = Field(min_length=1)
+    epochs: float = Field(default=1, gt=0)
+    max_steps: StrictInt | None = Field(default=None, ge=1)
+    batch_size: StrictInt = Field(default=32, ge=2)
+    learning_rate: float = Field(default=2e-5, gt=0, lt=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    scale: float | None = Field(default=None, gt=0)
+    margin: float = Field(default=0.5, gt=0)
+
+
+class SentenceFinetuneSpec(BaseModel):
+    """Training a sentence teacher on labelled pairs, before anything is distilled.
+
+    Attributes:
+        stages: one after the other (continue learning): NLI, then STS.
+        pooling: how tokens become a vector; None keeps the model's own. `last4_concat` joins the last four layers,
+            `last4_weighted` learns their weights.
+        freeze_embeddings: leave the word table as it is, which saves most of the memory of multilingual models.
+        precision: numbers inside the matrix products.
+        evaluate_every: in epochs; the best checkpoint by `data.select` is kept (without it: the last).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stages: tuple[SentenceStage, ...] = Field(min_length=1)
+    pooling: Literal["mean", "cls", "max", "last4_concat", "last4_weighted"] | None = None
+    freeze_embeddings: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    evaluate_every: float = Field(default=0.25, gt=0, le=1)
+
+    @field_validator("stages")
+    @classmethod
+    def _unique(cls, value: tuple[SentenceStage, ...]) -> tuple[SentenceStage, ...]:
+        names = [stage.name for stage in value]
+        if len(set(names)) != len(names):
+            raise ValueError(f"every stage needs a name of its own, got {names}")
+        return value
+
+
 class TeacherSpec(BaseModel):
     """The model that is distilled.
 
@@ -30,7 +91,7 @@ class TeacherSpec(BaseModel):
         max_length: longest input in tokens; None keeps the model's own.
         revision: hub commit, tag or branch.
         batch_size: sentences per forward when the teacher labels text.
-        finetune: train it for the task first; None takes it as it is.
+        finetune: train it for the task first; None takes it as it is. A sentence encoder is trained in `stages`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,4 +101,4 @@ class TeacherSpec(BaseModel):
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     revision: str | None = None
     batch_size: StrictInt = Field(default=32, ge=1)
-    finetune: FinetuneSpec | None = None
+    finetune: FinetuneSpec | SentenceFinetuneSpec | None = None

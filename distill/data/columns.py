@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DataError, nearest
-from ..recipe import Column
+from ..recipe_data import Column
 from .tables import Table
 
 PAIR_NAMES: tuple[tuple[str, ...], ...] = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError
-from ..recipe import Column
+from ..recipe_data import Column
 from .columns import PAIR_NAMES, number, position
 from .tables import USUAL_NAMES, Table
 

@@ -66,10 +66,10 @@ def prepare(
         labelled = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
     else:
         labelled = {name: _given_pairs(pairs, name) for name, pairs in evaluate.items()}
-    select = read_pairs(data.select, on_bad_row=data.on_bad_row, counts=counts) if data.select else None
+    select = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
     blocked = {
         _digest(fold(text))
-        for pairs in (*labelled.values(), *([select] if select else []))
+        for pairs in (*labelled.values(), *select.values())
         for side in (pairs.sentences1, pairs.sentences2)
         for text in side
     }

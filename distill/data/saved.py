@@ -20,7 +20,7 @@ class PreparedData:
         train: sentences to learn from, in the order of their sources.
         dev: held-out sentences, in an order that does not depend on that of the sources.
         evaluate: name -> labelled pairs, untouched.
-        select: labelled pairs to choose the best checkpoint by, or None.
+        select: name -> labelled pairs to choose the best checkpoint by; may be empty.
         counts: what was read, kept and dropped, in sentences (`bad_rows` in rows): see `distill.data.prepare.COUNTED`.
         augmented: the report of the augmentation, where variants were made just now.
     """
@@ -28,7 +28,7 @@ class PreparedData:
     train: list[str]
     dev: list[str]
     evaluate: dict[str, ScoredPairs]
-    select: ScoredPairs | None
+    select: dict[str, ScoredPairs]
     counts: dict[str, int]
     augmented: dict[str, Any] | None = None
 
@@ -36,8 +36,8 @@ class PreparedData:
 def save(prepared: PreparedData, folder: Path) -> None:
     """Write `prepared` to `folder`, which is replaced as a whole.
 
-    It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select.parquet (sentence1, sentence2,
-    score), and counts.json (the counts, and the names of the evaluation sets in order). Where sentences were augmented,
+    It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select-NAME.parquet (sentence1, sentence2,
+    score), and counts.json (the counts, and the names of both kinds of sets in order). Where sentences were augmented,
     augmented.json and augmented.md tell what was made.
 
     Raises:
@@ -46,11 +46,11 @@ def save(prepared: PreparedData, folder: Path) -> None:
     with atomic_folder(folder) as work:
         _write(work / "train.parquet", {"text": prepared.train})
         _write(work / "dev.parquet", {"text": prepared.dev})
-        for name, pairs in prepared.evaluate.items():
-            _write(work / f"evaluate-{name}.parquet", _columns(pairs))
-        if prepared.select is not None:
-            _write(work / "select.parquet", _columns(prepared.select))
-        write_json(work / "counts.json", {"counts": prepared.counts, "evaluate": list(prepared.evaluate)})
+        for part, sets in (("evaluate", prepared.evaluate), ("select", prepared.select)):
+            for name, pairs in sets.items():
+                _write(work / f"{part}-{name}.parquet", _columns(pairs))
+        names = {"evaluate": list(prepared.evaluate), "select": list(prepared.select)}
+        write_json(work / "counts.json", {"counts": prepared.counts, **names})
         if prepared.augmented is not None:
             write_report(prepared.augmented, work / "augmented")
 
@@ -64,15 +64,14 @@ def load_prepared(folder: Path) -> PreparedData:
     facts = read_json(folder / "counts.json")
     try:
         counts = {str(name): int(count) for name, count in facts["counts"].items()}
-        names = [str(name) for name in facts["evaluate"]]
+        names = {part: [str(name) for name in facts[part]] for part in ("evaluate", "select")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder / "counts.json", error) from error
-    select = folder / "select.parquet"
     return PreparedData(
         train=_read(folder / "train.parquet", ["text"])[0],
         dev=_read(folder / "dev.parquet", ["text"])[0],
-        evaluate={name: _pairs(folder / f"evaluate-{name}.parquet") for name in names},
-        select=_pairs(select) if select.exists() else None,
+        evaluate={name: _pairs(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
+        select={name: _pairs(folder / f"select-{name}.parquet") for name in names["select"]},
         counts=counts,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,22 +27,26 @@ if TYPE_CHECKING:
 Encode = Callable[[Sequence[str]], np.ndarray]
 
 
-def select_metric(student: SentenceTransformer, pairs: ScoredPairs) -> Callable[[], dict[str, float]]:
-    """A dev metric on labelled pairs: the Spearman of the student's cosines, as `sts_spearman`.
+def select_metric(student: SentenceTransformer, sets: Mapping[str, ScoredPairs]) -> Callable[[], dict[str, float]]:
+    """Dev metrics on labelled pairs: the Spearman of the student's cosines a set, and their mean as `sts_spearman`.
 
     Args:
         student: evaluated as it is whenever the metric is asked for; its mode is put back.
-        pairs: labelled sentences.
+        sets: name -> labelled sentences.
     """
 
     def metric() -> dict[str, float]:
         was = student.training
         student.eval()
-        first, second = (
-            student.encode(list(side), batch_size=64, show_progress_bar=False) for side in (pairs.sentences1, pairs.sentences2)
-        )
+        found: dict[str, float] = {}
+        for name, pairs in sets.items():
+            first, second = (
+                student.encode(list(side), batch_size=64, show_progress_bar=False)
+                for side in (pairs.sentences1, pairs.sentences2)
+            )
+            found[f"sts_spearman_{name}"] = spearman(pair_scores(first, second)["cosine"], pairs.scores)
         student.train(was)
-        return {"sts_spearman": spearman(pair_scores(first, second)["cosine"], pairs.scores)}
+        return {"sts_spearman": float(np.mean(list(found.values()))), **(found if len(found) > 1 else {})}
 
     return metric
 

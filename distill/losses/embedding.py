@@ -7,6 +7,7 @@ squared distance is summed over dimensions.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -57,3 +58,39 @@ def embedding_mse(student: Tensor, teacher: Tensor, mask: Tensor | None = None) 
     """
     ours, theirs = matched_pair(student, teacher, mask, same_width=True)
     return masked_mean((ours - theirs).pow(2).sum(-1), mask)
+
+
+def embedding_contrastive(student: Tensor, teacher: Tensor, mask: Tensor | None = None, *, temperature: float = 0.05) -> Tensor:
+    """Each student row finds its own teacher row among those of the batch.
+
+    Equation: mean_i -log( exp(cos(s_i, t_i) / tau) / sum_j exp(cos(s_i, t_j) / tau) ), j over i itself and the rows whose
+    teacher vector is another one: a sentence that is in the batch twice is no negative of itself. tau is no
+    distillation temperature: there is no factor of its square.
+
+    Args:
+        student: [B, d].
+        teacher: [B, d], no gradient is taken.
+        mask: [B], true for rows that count, as anchors and as negatives.
+        temperature: tau > 0.
+
+    Returns:
+        A scalar >= 0.
+
+    Raises:
+        ValueError: the shapes differ, or the temperature is not positive.
+
+    Reference:
+        DistilCSE (arXiv 2112.05638), with the batch alone as memory bank.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
+    ours, theirs = matched_pair(student, teacher, mask, same_width=True)
+    ours, theirs = F.normalize(ours, dim=-1), F.normalize(theirs, dim=-1)
+    scores = ours @ theirs.T / temperature
+    twins = theirs @ theirs.T > 1 - 1e-6
+    left_out = twins if mask is None else twins | ~mask.bool()[None, :]
+    itself = torch.eye(len(ours), dtype=torch.bool, device=ours.device)
+    scores = scores.masked_fill(left_out & ~itself, float("-inf"))
+    own = scores.diagonal()
+    per_row = torch.logsumexp(scores, dim=1) - own
+    return masked_mean(per_row, mask)

@@ -11,6 +11,7 @@ from torch import nn
 
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import HeadModel
+from teachers.spec import FinetuneSpec
 
 from ..data.examples import LabelSet
 from ..data.features import TaskCollator
@@ -109,7 +110,7 @@ def finetune(
         Facts of the training.
     """
     spec = recipe.teacher.finetune
-    assert spec is not None, "called where the recipe asks for it"
+    assert isinstance(spec, FinetuneSpec), "called where the recipe asks for it"
     stage = {
         "name": "teacher",
         "losses": [{"name": "hard_label"}],

@@ -109,7 +109,13 @@ def train_student(
             losses = None if inner is None else inner.losses(student.model, stage, recipe.seed)
             masked = None if inner is None else inner.masked(student.model, stage, recipe.seed)
             objective = EmbeddingObjective(
-                student.model, student.bridge, stage.losses, teacher_normalizes=teacher_normalizes, inner=losses, masked=masked
+                student.model,
+                student.bridge,
+                stage.losses,
+                teacher_normalizes=teacher_normalizes,
+                inner=losses,
+                masked=masked,
+                matryoshka=stage.matryoshka,
             )
         stored = any(loss.name in VECTOR for loss in stage.losses)
         collate = _collate(collator, goal.teacher_rows if stored else None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..losses.embedding import embedding_cosine, embedding_mse
+from ..losses.embedding import embedding_contrastive, embedding_cosine, embedding_mse
 from ..losses.relation import pair_order, similarity_matrix
 from ..recipe import LossSpec, PairOrder
-from ..recipe_losses import VECTOR
+from ..recipe_losses import RELATIONAL, VECTOR, EmbeddingContrastive
 from .weights import weight_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "embedding_cosine": embedding_cosine,
     "embedding_mse": embedding_mse,
+    "embedding_contrastive": embedding_contrastive,
     "similarity_matrix": similarity_matrix,
     "pair_order": pair_order,
 }
-RELATIONAL = {"similarity_matrix", "pair_order"}
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:
@@ -70,6 +70,16 @@ def total(parts: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
 
 
+def _loss(spec: LossSpec, student: Tensor, teacher: Tensor) -> Tensor:
+    """A loss between two sentence vectors, with its own settings, not weighted."""
+    extra: dict[str, float] = {}
+    if isinstance(spec, PairOrder):
+        extra["margin"] = spec.margin
+    elif isinstance(spec, EmbeddingContrastive):
+        extra["temperature"] = spec.temperature
+    return LOSSES[spec.name](student, teacher, **extra)
+
+
 class EmbeddingObjective(Objective):
     """Student (and bridge) in; loss and its parts out.
 
@@ -83,6 +93,7 @@ class EmbeddingObjective(Objective):
         teacher_normalizes: whether the teacher's embeddings have length 1; the bridge's output is scaled alike.
         inner: losses between inner states, with the teacher that runs beside.
         masked: losses on masked tokens.
+        matryoshka: shorter vectors that relational losses also see, in dimensions.
     """
 
     def __init__(
@@ -94,6 +105,7 @@ class EmbeddingObjective(Objective):
         teacher_normalizes: bool,
         inner: InnerLosses | None = None,
         masked: MaskedLMLosses | None = None,
+        matryoshka: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.student = student
@@ -102,6 +114,7 @@ class EmbeddingObjective(Objective):
         self.teacher_normalizes = teacher_normalizes
         self.inner = inner
         self.masked = masked
+        self.matryoshka = tuple(matryoshka)
 
     def embed(self, features: dict[str, Tensor]) -> Tensor:
         """The student's sentence embedding, float32 [B, d_S]."""
@@ -140,9 +153,12 @@ class EmbeddingObjective(Objective):
                 mapped = nn.functional.normalize(mapped, dim=-1)
         parts: dict[str, Tensor] = {}
         for spec in self.losses:
-            ours = shipped if spec.name in RELATIONAL else mapped
-            extra = {"margin": spec.margin} if isinstance(spec, PairOrder) else {}
-            parts[spec.name] = weight_of(spec, self.progress) * LOSSES[spec.name](ours, teacher, **extra)
+            if spec.name in RELATIONAL:
+                widths = [shipped.shape[1], *self.matryoshka]
+                value = torch.stack([_loss(spec, shipped[:, :width], teacher) for width in widths]).mean()
+            else:
+                value = _loss(spec, mapped, teacher)
+            parts[spec.name] = weight_of(spec, self.progress) * value
         return parts
 
     def close(self) -> None:
