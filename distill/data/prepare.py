@@ -23,6 +23,7 @@ from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
 from .saved import PreparedData, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
+from .text import normalise
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 
@@ -143,11 +144,6 @@ def _mixed(
         counts["frames"] = len(kept)
         return new
     return {**kept, **new}
-
-
-def normalise(text: str) -> str:
-    """`text` in Unicode form NFC, every run of white space one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def fold(text: str) -> str:
