@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from .data.sources import ScoredPairs
 
-TRAINED_ON = ("train", "dev", "select-")
+TRAINED_ON = ("train", "dev", "start", "select-")
 """How the data files that decide the training begin."""
 
 
@@ -178,11 +179,14 @@ class _Run:
         if evaluate is not None:
             evaluate = given_pairs(evaluate)
             given["evaluate"] = {name: [p.sentences1, p.sentences2, p.scores.tolist()] for name, p in evaluate.items()}
-        sources = [*([] if train is not None else spec.train), *spec.evaluate.values(), spec.dev, *spec.selecting.values()]
+        pairs = [name for pair in spec.parallel for name in (pair.source, pair.target) if name is not None]
+        sources = [*([] if train is not None else spec.train), *spec.start, *spec.evaluate.values(), spec.dev]
+        sources += spec.selecting.values()
+        named = [source.source for source in sources if isinstance(source, SourceSpec)]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
-            "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
+            "files": {name: source_key(name) for name in [*named, *pairs]},
             "augment": run_key(self.recipe, mask, self.teacher_key),
             "given": given,
         }
@@ -192,7 +196,7 @@ class _Run:
             words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made.append(prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed))
             save_prepared(made[0], self.folder.data)
-            names = ["given sentences"] if train is not None else [s.source for s in spec.train]
+            names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
             return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
@@ -203,7 +207,9 @@ class _Run:
     def _signals(self, data: PreparedData) -> Signals:
         """What the teacher says of each text, once, from the cache where it is there."""
         size = self.recipe.teacher.batch_size
-        found, work = labelling(self.teacher, self.teacher_key, data, name="the teacher", batch_size=size)
+        found, work = labelling(
+            self.teacher, self.teacher_key, data.train_goals, data.dev_goals, name="the teacher", batch_size=size
+        )
         facts = self.folder.stage("signals", {"teacher": self.teacher_key, "data": self._trained_on()}, [], work)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found
@@ -214,7 +220,9 @@ class _Run:
             return None
         name = self.recipe.student.start
         start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
-        found, work = labelling(start, self.start_key, data, name="the start model", batch_size=size)
+        found, work = labelling(
+            start, self.start_key, [*data.train, *data.start], data.dev, name="the start model", batch_size=size
+        )
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found
 
@@ -238,6 +246,7 @@ class _Run:
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
             "data": self._trained_on(),
+            "language_temperature": recipe.data.language_temperature,
             "signals": self.signal_key,
             "torch": versions().get("torch"),
         }
@@ -251,16 +260,23 @@ class _Run:
                 folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
             dev = [prompt + text for text in data.dev]
+            pairs = data.translations
+            if pairs is not None:
+                pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
+            toward_start = None
+            if start is not None:
+                more = [*texts, *(prompt + text for text in data.start)]
+                toward_start = TrainingData(more, dev, start.train.gather, start.dev_vectors())
             student = self._cut(texts, signals.train, place)
             metric = select_metric(student.model, data.select) if data.select else None
             facts = train_student(
                 recipe,
                 student,
-                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric),
+                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric, pairs),
                 teacher_normalizes=self.teacher.normalizes,
                 work=place,
                 log=folder.log,
-                start=None if start is None else TrainingData(texts, dev, start.train.gather, start.dev_vectors()),
+                start=toward_start,
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
                 inner=running_teacher(recipe, self.teacher, self.start, student),

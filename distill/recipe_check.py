@@ -95,16 +95,15 @@ def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[
 def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
     """Every source that a recipe reads, with its path in the recipe."""
     data = recipe.data
-    for number, spec in enumerate(data.train):
-        yield f"data.train.{number}", spec
+    for part in ("train", "start", "unlabelled"):
+        for number, spec in enumerate(getattr(data, part)):
+            yield f"data.{part}.{number}", spec
     if isinstance(data.dev, SourceSpec):
         yield "data.dev", data.dev
     for name, labelled in data.evaluate.items():
         yield f"data.evaluate.{name}", labelled
     for name, labelled in data.selecting.items():
         yield "data.select" if isinstance(data.select, SourceSpec) else f"data.select.{name}", labelled
-    for number, spec in enumerate(data.unlabelled):
-        yield f"data.unlabelled.{number}", spec
 
 
 def _trackers(recipe: Recipe) -> Iterator[DistillError]:

@@ -37,7 +37,7 @@ def pairs():
 
 @pytest.fixture
 def data(pairs):
-    return PreparedData(train=tiny.SENTENCES[40:], dev=DEV, evaluate={"sts": pairs}, select=None, counts={})
+    return PreparedData(train=tiny.SENTENCES[40:], dev=DEV, evaluate={"sts": pairs}, select={}, counts={})
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_predictions_are_whole_or_absent(quality, tmp_path, monkeypatch):
 
 
 def test_the_labelled_dev_metric_leaves_the_student_in_its_mode(student, pairs):
-    metric = select_metric(student, pairs)
+    metric = select_metric(student, {"sts": pairs})
     first, second = student.encode(pairs.sentences1), student.encode(pairs.sentences2)
     expected = stats.spearmanr((first * second).sum(1), pairs.scores).statistic
     for training in (True, False):
