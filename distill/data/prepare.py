@@ -22,7 +22,8 @@ from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
 from .saved import PreparedData, Translations, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
-from .translations import Row, digest, fold, normalise, read_translations
+from .text import digest, fold, normalise
+from .translations import Row, read_translations
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from distill.data.prepare import load_prepared, prepare, save
 from distill.data.sampler import GroupDraw, LengthBucketSampler
-from distill.data.translations import digest, draw_counts, read_translations
+from distill.data.text import digest
+from distill.data.translations import draw_counts, read_translations
 from distill.recipe import DataSpec
 
 
