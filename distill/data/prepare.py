@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,12 +19,13 @@ from .augment.base import Example
 from .augment.make import maker_for
 from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
+from .evaluation import EvaluationSet, read_set, texts_of
+from .text import digest, fold, normalise
 from .saved import PreparedData, load_prepared, save
-from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
+from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_sentences
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 
-_NOT_ALNUM = re.compile("[^a-z0-9]+")
 _NAME = re.compile("[A-Za-z0-9_-]+")
 
 COUNTED = ("read", "bad_rows", "too_short", "too_long", "duplicates", "removed_evaluation", "removed_dev", "train", "dev")
@@ -37,7 +36,7 @@ def prepare(
     data: DataSpec,
     *,
     train: Iterable[str] | None = None,
-    evaluate: Mapping[str, ScoredPairs] | None = None,
+    evaluate: Mapping[str, EvaluationSet] | None = None,
     words: Sequence[str] = (),
     mask: str | None = None,
     seed: int = 0,
@@ -63,16 +62,11 @@ def prepare(
     """
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     if evaluate is None:
-        labelled = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
+        labelled = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
     else:
-        labelled = {name: _given_pairs(pairs, name) for name, pairs in evaluate.items()}
-    select = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
-    blocked = {
-        _digest(fold(text))
-        for pairs in (*labelled.values(), *select.values())
-        for side in (pairs.sentences1, pairs.sentences2)
-        for text in side
-    }
+        labelled = {name: _given_set(rows, name) for name, rows in evaluate.items()}
+    select = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
+    blocked = {digest(text) for rows in (*labelled.values(), *select.values()) for text in texts_of(rows)}
     held_out: dict[bytes, str] = {}
     if isinstance(data.dev, SourceSpec):
         dev_counts: Counter[str] = Counter()
@@ -145,19 +139,6 @@ def _mixed(
     return {**kept, **new}
 
 
-def normalise(text: str) -> str:
-    """`text` in Unicode form NFC, every run of white space one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def fold(text: str) -> str:
-    """The key under which two sentences are the same: letters and digits alone, case folded; all of it if there are none."""
-    if text.isascii():
-        return _NOT_ALNUM.sub("", text.lower()) or normalise(text)
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LNM") or normalise(text)
-
-
 def _read(specs: Iterable[SourceSpec], data: DataSpec, counts: Counter[str]) -> Iterator[str]:
     for spec in specs:
         sentences = read_sentences(spec, on_bad_row=data.on_bad_row, counts=counts)
@@ -177,12 +158,22 @@ def _given(sentences: Iterable[str]) -> Iterator[str]:
         yield sentence
 
 
-def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
-    """Labelled pairs given from Python, their content checked."""
+def _given_set(rows: EvaluationSet, name: str) -> EvaluationSet:
+    """An evaluation set given from Python, its name and content checked."""
     where = f"evaluation set '{name}'"
     if not _NAME.fullmatch(name) or name == "agreement":
         expected = "letters, digits, '-' and '_', and not 'agreement', which is the agreement with the teacher"
         raise DataError("an evaluation set cannot have this name", where=where, got=name, expected=expected)
+    if isinstance(rows, ScoredPairs):
+        return _given_pairs(rows, where)
+    for text in texts_of(rows):
+        if not isinstance(text, str):
+            raise DataError("not a text", where=where, got=repr(text), expected="a string")
+    return rows
+
+
+def _given_pairs(pairs: ScoredPairs, where: str) -> ScoredPairs:
+    """Labelled pairs given from Python, their content checked."""
     if not len(pairs.sentences1) == len(pairs.sentences2) == len(pairs.scores):
         got = f"{len(pairs.sentences1)}, {len(pairs.sentences2)} and {len(pairs.scores)}"
         raise DataError("sentences and scores differ in number", where=where, got=got)
@@ -192,7 +183,7 @@ def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
             raise DataError(
                 "not a scored pair", where=f"{where}[{index}]", got=repr(row), expected="two strings and a finite score"
             )
-    return make_pairs(rows, where)
+    return make_pairs(rows, where, pairs.languages)
 
 
 def _clean(
@@ -209,7 +200,7 @@ def _clean(
         if len(text) > data.max_chars:
             counts["too_long"] += 1
             continue
-        key = _digest(fold(text))
+        key = digest(text)
         if key in blocked:
             counts["removed_evaluation"] += 1
         elif key in dev:
@@ -230,10 +221,6 @@ def _share(kept: dict[bytes, str], share: float, limit: int) -> dict[bytes, str]
     bound = int(share * 2**64)
     inside = sum(int.from_bytes(key[:8], "big") < bound for key in order)
     return {key: kept[key] for key in order[: min(max(inside, 2), limit, len(order) - 2)]}
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=b"distill-split").digest()
 
 
 def _enough(kept: dict[bytes, str], part: str, where: str, counts: Counter[str], least: int = 2) -> None:
