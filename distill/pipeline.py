@@ -21,6 +21,7 @@ from teachers.store import StoredRows
 
 from .augmenting import run_key, run_mask
 from .data.augment.vocabulary import whole_words
+from .data.evaluation import EvaluationSet, set_values, sources_of_set
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
@@ -28,7 +29,7 @@ from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, read_json, write_json
-from .given import given_pairs, given_sentences, given_teacher, source_key, split_objects
+from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
@@ -48,8 +49,6 @@ from .train.engine import TrainingData, train_student
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from .data.sources import ScoredPairs
-
 TRAINED_ON = ("train", "dev", "start", "select-")
 """How the data files that decide the training begin."""
 
@@ -62,7 +61,7 @@ def run(
     force: bool = False,
     teacher: SentenceTransformer | Teacher | None = None,
     train: Iterable[str] | None = None,
-    evaluate: Mapping[str, ScoredPairs] | None = None,
+    evaluate: Mapping[str, EvaluationSet] | None = None,
 ) -> Report:
     """Distil, export, prove, measure and report: the whole of a recipe.
 
@@ -74,7 +73,7 @@ def run(
         force: replace what a changed recipe touches in a run folder that is there already.
         teacher: a loaded model instead of `teacher.model`; `teacher.prompt` holds for it too.
         train: sentences, or a `datasets.Dataset`, instead of `data.train`.
-        evaluate: labelled pairs by name, instead of `data.evaluate`.
+        evaluate: evaluation sets by name, instead of `data.evaluate`.
 
     Returns:
         The report, which is also on disk as report.json, report.md and report.html.
@@ -129,7 +128,7 @@ class _Run:
         self,
         teacher: SentenceTransformer | Teacher | None,
         train: Iterable[str] | None,
-        evaluate: Mapping[str, ScoredPairs] | None,
+        evaluate: Mapping[str, EvaluationSet] | None,
     ) -> Report:
         """Every stage in order; see `run`."""
         recipe, folder = self.recipe, self.folder
@@ -169,7 +168,7 @@ class _Run:
             **count_parameters(self.teacher.model),
         }
 
-    def _data(self, train: Iterable[str] | None, evaluate: Mapping[str, ScoredPairs] | None) -> PreparedData:
+    def _data(self, train: Iterable[str] | None, evaluate: Mapping[str, EvaluationSet] | None) -> PreparedData:
         """Sentences for training and dev, labelled sets, written to data/."""
         spec = self.recipe.data
         given: dict[str, Any] = {}
@@ -177,11 +176,12 @@ class _Run:
             train = given_sentences(train)
             given["train"] = train
         if evaluate is not None:
-            evaluate = given_pairs(evaluate)
-            given["evaluate"] = {name: [p.sentences1, p.sentences2, p.scores.tolist()] for name, p in evaluate.items()}
+            evaluate = given_sets(evaluate)
+            given["evaluate"] = {name: set_values(rows) for name, rows in evaluate.items()}
         pairs = [name for pair in spec.parallel for name in (pair.source, pair.target) if name is not None]
-        sources = [*([] if train is not None else spec.train), *spec.start, *spec.evaluate.values(), spec.dev]
-        sources += spec.selecting.values()
+        sets = [*spec.evaluate.values(), *spec.selecting.values()]
+        sources = [*([] if train is not None else spec.train), *spec.start, spec.dev]
+        sources += [source for rows in sets for source in sources_of_set(rows).values()]
         named = [source.source for source in sources if isinstance(source, SourceSpec)]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {

@@ -20,8 +20,9 @@ from .augment.base import Example
 from .augment.make import maker_for
 from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
+from .evaluation import EvaluationSet, read_set, texts_of
 from .saved import PreparedData, Translations, load_prepared, save
-from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
+from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_sentences
 from .text import digest, fold, normalise
 from .translations import Row, read_translations
 
@@ -37,7 +38,7 @@ def prepare(
     data: DataSpec,
     *,
     train: Iterable[str] | None = None,
-    evaluate: Mapping[str, ScoredPairs] | None = None,
+    evaluate: Mapping[str, EvaluationSet] | None = None,
     words: Sequence[str] = (),
     mask: str | None = None,
     seed: int = 0,
@@ -63,16 +64,11 @@ def prepare(
     """
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     if evaluate is None:
-        labelled = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
+        labelled = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
     else:
-        labelled = {name: _given_pairs(pairs, name) for name, pairs in evaluate.items()}
-    select = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
-    blocked = {
-        digest(text)
-        for pairs in (*labelled.values(), *select.values())
-        for side in (pairs.sentences1, pairs.sentences2)
-        for text in side
-    }
+        labelled = {name: _given_set(rows, name) for name, rows in evaluate.items()}
+    select = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
+    blocked = {digest(text) for rows in (*labelled.values(), *select.values()) for text in texts_of(rows)}
     held_out: dict[bytes, str] = {}
     if isinstance(data.dev, SourceSpec):
         dev_counts: Counter[str] = Counter()
@@ -204,12 +200,22 @@ def _given(sentences: Iterable[str]) -> Iterator[str]:
         yield sentence
 
 
-def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
-    """Labelled pairs given from Python, their content checked."""
+def _given_set(rows: EvaluationSet, name: str) -> EvaluationSet:
+    """An evaluation set given from Python, its name and content checked."""
     where = f"evaluation set '{name}'"
     if not _NAME.fullmatch(name) or name == "agreement":
         expected = "letters, digits, '-' and '_', and not 'agreement', which is the agreement with the teacher"
         raise DataError("an evaluation set cannot have this name", where=where, got=name, expected=expected)
+    if isinstance(rows, ScoredPairs):
+        return _given_pairs(rows, where)
+    for text in texts_of(rows):
+        if not isinstance(text, str):
+            raise DataError("not a text", where=where, got=repr(text), expected="a string")
+    return rows
+
+
+def _given_pairs(pairs: ScoredPairs, where: str) -> ScoredPairs:
+    """Labelled pairs given from Python, their content checked."""
     if not len(pairs.sentences1) == len(pairs.sentences2) == len(pairs.scores):
         got = f"{len(pairs.sentences1)}, {len(pairs.sentences2)} and {len(pairs.scores)}"
         raise DataError("sentences and scores differ in number", where=where, got=got)
@@ -219,7 +225,7 @@ def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
             raise DataError(
                 "not a scored pair", where=f"{where}[{index}]", got=repr(row), expected="two strings and a finite score"
             )
-    return make_pairs(rows, where)
+    return make_pairs(rows, where, pairs.languages)
 
 
 def _clean(

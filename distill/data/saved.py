@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import RunError
 from ..files import atomic_folder, read_json, write_json
 from .augment.account import write_report
-from .sources import ScoredPairs
+from .evaluation import EvaluationSet, load_set, save_set
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class PreparedData:
     Attributes:
         train: sentences to learn from, in the order of their sources.
         dev: held-out sentences, in an order that does not depend on that of the sources.
-        evaluate: name -> labelled pairs, untouched.
-        select: name -> labelled pairs to choose the best checkpoint by; may be empty.
+        evaluate: name -> evaluation set, untouched.
+        select: name -> set to choose the best checkpoint by; may be empty.
         counts: what was read, kept and dropped, in sentences (`bad_rows` in rows): see `distill.data.prepare.COUNTED`.
         augmented: the report of the augmentation, where variants were made just now.
         translations: goals and languages of train and dev, where there are translations among them.
@@ -44,8 +44,8 @@ class PreparedData:
 
     train: list[str]
     dev: list[str]
-    evaluate: dict[str, ScoredPairs]
-    select: dict[str, ScoredPairs]
+    evaluate: dict[str, EvaluationSet]
+    select: dict[str, EvaluationSet]
     counts: dict[str, int]
     augmented: dict[str, Any] | None = None
     translations: Translations | None = None
@@ -66,8 +66,8 @@ def save(prepared: PreparedData, folder: Path) -> None:
     """Write `prepared` to `folder`, which is replaced as a whole.
 
     It then holds train.parquet and dev.parquet (text; of translations also goal and language), start.parquet (text),
-    evaluate-NAME.parquet and select-NAME.parquet (sentence1, sentence2, score), and counts.json (the counts, and the names of
-    both kinds of sets in order). Where sentences were augmented,
+    evaluate-NAME.parquet and select-NAME.parquet (see `distill.data.evaluation_saved`), and counts.json (the counts, and the
+    names of both kinds of sets in order). Where sentences were augmented,
     augmented.json and augmented.md tell what was made.
 
     Raises:
@@ -81,8 +81,8 @@ def save(prepared: PreparedData, folder: Path) -> None:
         if prepared.start:
             _write(work / "start.parquet", {"text": prepared.start})
         for part, sets in (("evaluate", prepared.evaluate), ("select", prepared.select)):
-            for name, scored in sets.items():
-                _write(work / f"{part}-{name}.parquet", _columns(scored))
+            for name, rows in sets.items():
+                save_set(rows, work / f"{part}-{name}.parquet")
         names = {"evaluate": list(prepared.evaluate), "select": list(prepared.select)}
         write_json(work / "counts.json", {"counts": prepared.counts, **names, "translations": pairs is not None})
         if prepared.augmented is not None:
@@ -108,30 +108,18 @@ def load_prepared(folder: Path) -> PreparedData:
         start=_read(start, ["text"])[0] if start.exists() else [],
         train=_read(folder / "train.parquet", ["text"])[0],
         dev=_read(folder / "dev.parquet", ["text"])[0],
-        evaluate={name: _pairs(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
-        select={name: _pairs(folder / f"select-{name}.parquet") for name in names["select"]},
+        evaluate={name: load_set(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
+        select={name: load_set(folder / f"select-{name}.parquet") for name in names["select"]},
         counts=counts,
     )
-
-
-def _columns(pairs: ScoredPairs) -> dict[str, Any]:
-    return {"sentence1": pairs.sentences1, "sentence2": pairs.sentences2, "score": pairs.scores}
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {name: pyarrow.float64() if name == "score" else pyarrow.string() for name in columns}
-    arrays = [pyarrow.array(values, types[name]) for name, values in columns.items()]
+    arrays = [pyarrow.array(values, pyarrow.string()) for values in columns.values()]
     pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), path)
-
-
-def _pairs(path: Path) -> ScoredPairs:
-    import numpy as np
-
-    first, second, scores = _read(path, ["sentence1", "sentence2", "score"])
-    return ScoredPairs(first, second, np.array(scores, dtype=np.float64))
 
 
 def _read(path: Path, names: list[str]) -> list[list[Any]]:

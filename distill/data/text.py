@@ -1,4 +1,4 @@
-"""One spelling of a text, and when two are the same."""
+"""One spelling of a text, and when two sentences are the same: they differ in case, spaces and punctuation alone."""
 
 from __future__ import annotations
 
