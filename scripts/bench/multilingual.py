@@ -3,8 +3,8 @@
 
     DISTILL_BENCH_DATA=DATA DISTILL_BENCH_MODELS=MODELS python scripts/bench/multilingual.py [ROW ...] [--seeds 42]
 
-DATA holds parallel-en-ko/, stsb/, korsts/, klue/, kornli/, korean-chatbot/, nsmc/, korquad/, sst2/ and wikitext-2/; MODELS
-holds e5 (multilingual-e5-small), minilm and mpnet.
+DATA holds parallel-en-ko/, stsb/, korsts/, klue/, kornli/, korean-chatbot/ and sst2/; MODELS holds e5 (multilingual-e5-small),
+minilm and mpnet.
 
     e5-small6       multilingual-e5-small, 118M parameters -> six of its layers, its vocabulary trimmed to Korean, English and
                     German text; plain text alone

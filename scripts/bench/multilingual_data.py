@@ -6,8 +6,6 @@ import csv
 import gzip
 import hashlib
 import io
-import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from distill.files import atomic_write
 HELD_OUT = 0.3
 """Share of Tatoeba's English sentences, by hash, that translation retrieval is tested on."""
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _TATOEBA, _NEWS, _STSB = (f"parallel-en-ko/{name}.tsv" for name in ("tatoeba-kor-eng", "news-park-dev", "stsb-korsts-train"))
 
 
@@ -57,29 +54,18 @@ def _german(data: Path) -> Iterator[tuple[str, str]]:
 
 
 def _korean(data: Path) -> Iterator[str]:
-    """Korean text without translation: inference pairs, chat, film reviews, questions."""
+    """Korean text without translation: inference pairs and chat."""
     for first, second in _tsv(data / "klue/klue-nli-dev.tsv", (2, 3), header=True):
         yield from (first, second)
     for first, second in _tsv(data / "kornli/xnli.dev.ko.tsv", (0, 1), header=True):
         yield from (first, second)
     for row in _csv(data / "korean-chatbot/ChatbotData.csv")[1:]:
         yield from row[:2]
-    for number, (text, _) in enumerate(_tsv(data / "nsmc/train_sample.txt.gz", (1, 2), header=True)):
-        if number >= 5_000:
-            break
-        yield text
-    for article in json.loads(_text(data / "korquad/KorQuAD_v1.0_dev.json.gz"))["data"]:
-        for paragraph in article["paragraphs"]:
-            yield from (question["question"] for question in paragraph["qas"])
 
 
 def _english(data: Path) -> Iterator[str]:
-    """English text without translation: film reviews, and Wikipedia sentence by sentence."""
+    """English text without translation: film reviews."""
     yield from (text for text, _ in _tsv(data / "sst2/train.tsv", (0, 1)))
-    for line in _lines(data / "wikitext-2/valid.txt.gz"):
-        text = re.sub(r" @(.)@ ", r"\1", line.strip())
-        if text and not text.startswith("="):
-            yield from (re.sub(r" ([.,;:!?%)'])", r"\1", part) for part in _SENTENCE.split(text) if 20 <= len(part) <= 200)
 
 
 def _write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
