@@ -106,7 +106,9 @@ def given_sets(evaluate: object) -> dict[str, EvaluationSet]:
             continue
         try:
             scores = np.asarray(pairs.scores, dtype=np.float64)
-            found[str(name)] = ScoredPairs(list(pairs.sentences1), list(pairs.sentences2), scores, getattr(pairs, "languages", None))
+            found[str(name)] = ScoredPairs(
+                list(pairs.sentences1), list(pairs.sentences2), scores, getattr(pairs, "languages", None)
+            )
         except (AttributeError, TypeError, ValueError) as error:
             got = f"{type(pairs).__name__}: {error}"
             raise DataError("this is no labelled set", where=f"evaluate['{name}']", got=got, expected=expected) from error

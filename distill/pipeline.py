@@ -28,7 +28,7 @@ from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, read_json, write_json
-from .given import given_sets, given_sentences, given_teacher, source_key, split_objects
+from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
@@ -178,7 +178,11 @@ class _Run:
             evaluate = given_sets(evaluate)
             given["evaluate"] = {name: set_values(rows) for name, rows in evaluate.items()}
         sets = [*spec.evaluate.values(), *spec.selecting.values()]
-        sources = [*([] if train is not None else spec.train), spec.dev, *(s for rows in sets for s in sources_of_set(rows).values())]
+        sources = [
+            *([] if train is not None else spec.train),
+            spec.dev,
+            *(s for rows in sets for s in sources_of_set(rows).values()),
+        ]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),

@@ -233,7 +233,11 @@ def _id(value: Any) -> str | None:
 
 def _bad(table: Table, row: Row, place: int, value: Any, expected: str, hint: str | None = None) -> DataError:
     problem = bad_cell(table, row[0], place, value, expected)
-    return problem if hint is None else DataError(problem.message, where=problem.where, got=problem.got, expected=expected, hint=hint)
+    return (
+        problem
+        if hint is None
+        else DataError(problem.message, where=problem.where, got=problem.got, expected=expected, hint=hint)
+    )
 
 
 def _cannot_tell(table: Table, what: str, columns: str) -> DataError:
@@ -245,5 +249,3 @@ def _cannot_tell(table: Table, what: str, columns: str) -> DataError:
         expected=f"columns named {columns.strip('[]')}",
         hint=f"name them in this order: columns: {columns}",
     )
-
-

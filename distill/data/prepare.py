@@ -20,9 +20,9 @@ from .augment.make import maker_for
 from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
 from .evaluation import EvaluationSet, read_set, texts_of
-from .text import digest, fold, normalise
 from .saved import PreparedData, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_sentences
+from .text import digest, fold, normalise
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 

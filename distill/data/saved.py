@@ -37,8 +37,8 @@ def save(prepared: PreparedData, folder: Path) -> None:
     """Write `prepared` to `folder`, which is replaced as a whole.
 
     It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select-NAME.parquet (see
-    `distill.data.evaluation_saved`), and counts.json (the counts, and the names of both kinds of sets in order). Where sentences were augmented,
-    augmented.json and augmented.md tell what was made.
+    `distill.data.evaluation_saved`), and counts.json (the counts, and the names of both kinds of sets in order). Where
+    sentences were augmented, augmented.json and augmented.md tell what was made.
 
     Raises:
         RunError: the disk is full, read-only or forbidden.

@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from distill.data.sources import ScoredPairs
 from distill.errors import DataError, ModelError
-from distill.given import given_sets, given_sentences, given_teacher, source_key, split_objects
+from distill.given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from teachers.load import as_teacher
 from teachers.spec import TeacherSpec
 
