@@ -30,6 +30,7 @@ TRACKERS = {
     "wandb": "wandb",
 }
 """What `train.report_to` may name -> the package it needs."""
+_FETCHED = "{path}: '{source}' is a data set of the hub; a run fetches it if it is not in the cache"
 
 
 def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collection[str] = ()) -> list[str]:
@@ -50,7 +51,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     resolved = load_recipe(recipe, overrides)
     notes: list[str] = []
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
-    problems += check_augment(resolved, notes)
+    problems += [*_parallel(resolved, notes), *check_augment(resolved, notes)]
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -87,7 +88,18 @@ def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[
         for problem in problems:
             yield placed(problem, path)
         if hub:
-            notes.append(f"{path}: '{spec.source}' is a data set of the hub; a run fetches it if it is not in the cache")
+            notes.append(_FETCHED.format(path=path, source=spec.source))
+
+
+def _parallel(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+    from .data.parallel.read import check_parallel, is_hub
+
+    for number, spec in enumerate(recipe.data.parallel):
+        path = f"data.parallel.{number}"
+        problems = check_parallel(spec, on_bad_row=recipe.data.on_bad_row)
+        yield from (placed(problem, path) for problem in problems)
+        if not problems and is_hub(spec):
+            notes.append(_FETCHED.format(path=path, source=spec.source))
 
 
 def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec, Check]]:
