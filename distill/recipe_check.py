@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from .errors import DistillError, RecipeError, UserError, nearest
@@ -13,6 +14,7 @@ from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
+Check = Callable[[SourceSpec], list[DistillError]]
 TRACKERS = {
     "azure_ml": "azureml",
     "clearml": "clearml",
@@ -73,17 +75,13 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
 
 
 def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
-    from .data.labelled_check import check_labelled
-    from .data.sources import check_source, source_kind
+    from .data.sources import source_kind
 
-    for path, spec in data_sources(recipe):
+    for path, spec, check in data_sources(recipe):
         if any(path.startswith(f"data.{part}.") for part in given):
             continue
         try:
-            if recipe.task == "embedding":
-                problems = check_source(spec)
-            else:
-                problems = check_labelled(spec, recipe.task, labelled=not path.startswith("data.unlabelled"))
+            problems = check(spec)
             hub = not problems and source_kind(spec) == "hub"
         except DistillError as error:
             problems, hub = [error], False
@@ -104,18 +102,29 @@ def _parallel(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
             notes.append(_FETCHED.format(path=path, source=spec.source))
 
 
-def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
-    """Every source that a recipe reads, with its path in the recipe."""
-    data = recipe.data
-    for part in ("train", "start", "unlabelled"):
+def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec, Check]]:
+    """Every source that a recipe reads, with its path in the recipe and what looks for its problems."""
+    from .data.evaluation_check import check_part
+    from .data.evaluation_sets import sources_of_set
+    from .data.labelled_check import check_labelled
+    from .data.sources import check_source
+
+    data, embedding = recipe.data, recipe.task == "embedding"
+    plain: Check = check_source if embedding else lambda spec: check_labelled(spec, recipe.task)
+    for part in ("train", "start"):
         for number, spec in enumerate(getattr(data, part)):
-            yield f"data.{part}.{number}", spec
+            yield f"data.{part}.{number}", spec, plain
     if isinstance(data.dev, SourceSpec):
-        yield "data.dev", data.dev
-    for name, labelled in data.evaluate.items():
-        yield f"data.evaluate.{name}", labelled
-    for name, labelled in data.selecting.items():
-        yield "data.select" if isinstance(data.select, SourceSpec) else f"data.select.{name}", labelled
+        yield "data.dev", data.dev, plain
+    sets = {f"data.evaluate.{name}": labelled for name, labelled in data.evaluate.items()}
+    one = isinstance(data.select, SourceSpec)
+    sets |= {"data.select" if one else f"data.select.{name}": labelled for name, labelled in data.selecting.items()}
+    for path, labelled in sets.items():
+        for part, source in sources_of_set(labelled).items():
+            check = functools.partial(check_part, labelled, part) if embedding else plain
+            yield f"{path}.{part}" if part else path, source, check
+    for number, spec in enumerate(data.unlabelled):
+        yield f"data.unlabelled.{number}", spec, lambda spec: check_labelled(spec, recipe.task, labelled=False)
 
 
 def _trackers(recipe: Recipe) -> Iterator[DistillError]:

@@ -115,15 +115,13 @@ def _side_by_side(first: Table, second: Table, spec: EvaluationSpec) -> Any:
         DataError: one has more rows than the other.
     """
     tables = [(table, pair_columns(table, spec.columns)) for table in (first, second)]
-    number = 0
-    for rows in itertools.zip_longest(*(table.read(places) for table, places in tables)):
-        number += 1
+    for number, rows in enumerate(itertools.zip_longest(*(table.read(places) for table, places in tables))):
         if None in rows:
             short, long = (first, second) if rows[0] is None else (second, first)
             raise DataError(
                 "two files that translate each other row by row differ in their number of rows",
-                where=f"{short.where}, after row {number - 1} of data",
-                got=f"{number - 1} rows; {long.where} has more",
+                where=f"{short.where}, after {number} rows",
+                got=f"{number} rows; {long.where} has more",
                 expected="row i of one file translates row i of the other",
             )
         one, two = (pair_row(table, places, row) for (table, places), row in zip(tables, rows, strict=True))
@@ -178,15 +176,15 @@ def _read_transfer(spec: EvaluationSpec, on_bad_row: str, counts: Counter[str]) 
     if len(kept) < len(fit):
         counts["fit_in_test"] += len(fit) - len(kept)
     places = np.array([names.index_of(name) for name in own.names], dtype=np.int64)
-    fitted = fit.select(kept)
-    if len(set(fitted.labels.tolist() if fitted.labels is not None else ())) < 2:
+    fit_labels = fit.labels[kept]
+    if len(set(fit_labels.tolist())) < 2:
         raise DataError(
             "too few fit texts are left to learn from",
             where=spec.fit.source,
             got=f"{len(kept)} of {len(fit)}: the others are also tested in {spec.source}",
             expected="texts of two labels or more that are not tested",
         )
-    return TransferSet(fitted.text, fitted.labels, test.text, places[test.labels], names.names, spec.languages)
+    return TransferSet([fit.text[row] for row in kept], fit_labels, test.text, places[test.labels], names.names, spec.languages)
 
 
 _READERS: dict[str, Callable[[EvaluationSpec, str, Counter[str]], EvaluationSet]] = {

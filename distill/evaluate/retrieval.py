@@ -46,7 +46,8 @@ def evaluate_retrieval(
 
     Returns:
         {"value": nDCG@k, "ci95": [low, high], "n": queries judged, "details": {"ndcg@k", "mrr@k", "recall@k", "recall@100",
-        "map"}}, the names with the number in place of k. All are nan where a vector holds something that is no number.
+        "map"}, "scores": nDCG@k of each query judged [n]}, the names with the number in place of k. All are nan where a vector
+        holds something that is no number.
 
     Raises:
         UserError: widths differ, k is below 1, the relevance names a query or document that is not there, no query has a
@@ -71,7 +72,8 @@ def evaluate_retrieval(
     names = [f"ndcg@{k}", f"mrr@{k}", f"recall@{k}", f"recall@{FAR}", "map"]
     details = dict(zip(names, rows.mean(0).tolist(), strict=True))
     means = resampled_sums(rows[:, :1], rounds=rounds, seed=seed)[:, 0] / len(rows)
-    return {"value": details[names[0]], "ci95": list(percentile_interval(means)), "n": len(rows), "details": details}
+    result = {"value": details[names[0]], "ci95": list(percentile_interval(means)), "n": len(rows), "details": details}
+    return {**result, "scores": rows[:, 0]}
 
 
 def best_parts(similarities: np.ndarray, owners: np.ndarray | None, count: int) -> np.ndarray:

@@ -58,8 +58,9 @@ def evaluate_translation(
     broken = not (np.isfinite(first).all() and np.isfinite(second).all())
     groups = [_groups(side, n) for side in (keys or (None, None))]
     rows: dict[str, np.ndarray] = {"cosine": row_cosines(sources, translations).astype(np.float64)}
-    for name, sides, there, back in (("translation", (first, second), *groups), ("source", (second, first), *groups[::-1])):
-        found = _undefined(n) if broken else _search(*sides, there, back)
+    sides, numbers = (first, second), (groups[0], groups[1])
+    for name, ours, theirs in (("translation", 0, 1), ("source", 1, 0)):
+        found = _undefined(n) if broken else _search(sides[ours], sides[theirs], numbers[ours], numbers[theirs])
         rows |= {f"{part}_to_{name}": values for part, values in zip(("hit", "reciprocal_rank", "nearest"), found, strict=True)}
     hits = (rows["hit_to_translation"] + rows["hit_to_source"]) / 2
     details = {

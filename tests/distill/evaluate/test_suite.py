@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from scipy import stats
 
 from distill.data.prepare import PreparedData
 from distill.data.sources import make_pairs
-from distill.evaluate import suite
+from distill.evaluate import kinds, suite
 from distill.evaluate.suite import evaluate_models, select_metric
 from teachers.load import as_teacher
 
@@ -145,7 +146,7 @@ def test_predictions_are_whole_or_absent(quality, tmp_path, monkeypatch):
 
     quality()
     before = sorted(path.name for path in (tmp_path / "predictions").rglob("*"))
-    monkeypatch.setattr(suite, "evaluate_sts", fail)
+    monkeypatch.setitem(kinds.KINDS, "sts", replace(kinds.KINDS["sts"], judge=fail))
     with pytest.raises(RuntimeError, match="cut off"):
         quality()
     assert sorted(path.name for path in (tmp_path / "predictions").rglob("*")) == before
