@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teachers.finetune.rows import NLI_LABELS
+
 from ..errors import DataError
 from ..recipe import SourceSpec
 from .columns import number
@@ -18,7 +20,6 @@ from .lines import unreadable
 from .tables import Row, file_lines
 
 PAIR = ("sentence1", "sentence2")
-NLI_LABELS = ("entailment", "neutral", "contradiction")
 NSMC_LABELS = ("negative", "positive")
 """Names of NSMC's 0 and 1."""
 MOST_POINTS = 5.0

@@ -20,26 +20,11 @@ from torch import nn
 from distill.errors import DataError, ModelError
 from teachers.spec import SentenceStage
 
+from .rows import ACCEPTS, LABELLED, SCORED, fitting
 from .triplets import nli_triplets
 
 Columns = Mapping[str, Sequence[Any]]
 
-SCORED = ("sentence1", "sentence2", "score")
-LABELLED = ("sentence1", "sentence2", "label")
-TRIPLET = ("anchor", "positive", "negative")
-PAIR = ("anchor", "positive")
-TEXTS = ("text",)
-
-ACCEPTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "sts_cosine": (SCORED,),
-    "sts_cosent": (SCORED,),
-    "nli_softmax": (LABELLED,),
-    "nli_ranking": (LABELLED, TRIPLET, PAIR),
-    "triplet": (LABELLED, TRIPLET),
-    "simcse": (TEXTS, SCORED, LABELLED, TRIPLET, PAIR),
-    "simcse_nli": (LABELLED, TRIPLET),
-}
-"""Objective -> the kinds of rows it can be trained on."""
 RANKING = frozenset({"nli_ranking", "simcse", "simcse_nli"})
 """Objectives whose negatives are the batch: no sentence may stand in a batch twice."""
 SCALE = 20.0
@@ -64,17 +49,12 @@ class Arranged:
         return len(next(iter(self.columns.values())))
 
 
-def fitting(columns: Sequence[str]) -> list[str]:
-    """The objectives that rows with these columns can train."""
-    return [name for name, kinds in ACCEPTS.items() if tuple(columns) in kinds]
-
-
 def arrange(objective: str, sources: Mapping[str, Columns], seed: int) -> Arranged:
     """Rows of several data sets as one, in the form that an objective's loss reads.
 
     Args:
         objective: of `SentenceStage`.
-        sources: name -> columns: `SCORED`, `LABELLED`, `TRIPLET`, `PAIR` or `TEXTS`, scores from 0 to 1, labels by name.
+        sources: name -> columns, one of those that `rows.ACCEPTS` names: scores from 0 to 1, labels by name.
         seed: of what is drawn for triplets.
 
     Raises:

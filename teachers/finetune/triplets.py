@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from distill.errors import DataError, nearest
 
-NLI_LABELS = ("entailment", "neutral", "contradiction")
+from .rows import NLI_LABELS
 
 
 @dataclass(frozen=True)
