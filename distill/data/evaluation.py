@@ -26,6 +26,7 @@ from .evaluation_sets import (
     texts_of,
 )
 from .labelled import read_text_examples
+from .parallel import read_parallel
 from .sources import ScoredPairs, make_pairs, open_table, pair_row, read_pairs
 from .tables import Table
 from .text import fold
@@ -148,8 +149,6 @@ def _check_scores(first: np.ndarray, second: list[tuple[int, float]], where: str
 
 
 def _read_translation(spec: EvaluationSpec, on_bad_row: str, counts: Counter[str]) -> TranslationSet:
-    from .parallel.read import read_parallel
-
     rows = list(read_parallel(parallel_of(spec), on_bad_row=on_bad_row, counts=counts))
     if len(rows) < 2:
         raise DataError("too few translations to search among", where=spec.source, got=len(rows), expected="two rows or more")

@@ -7,6 +7,7 @@ from ..recipe_data import EvaluationSpec, SourceSpec
 from .evaluation import parallel_of
 from .evaluation_retrieval import check_relevance, check_texts
 from .labelled_check import check_labelled
+from .parallel import check_parallel
 from .sources import check_source, source_kind
 
 
@@ -24,8 +25,6 @@ def check_part(rows: EvaluationSpec, part: str, source: SourceSpec) -> list[Dist
         return check_labelled(source, "classification")
     try:
         if rows.kind == "translation":
-            from .parallel.read import check_parallel
-
             return [] if part == "second" else check_parallel(parallel_of(rows))
         if source_kind(source) != "hub":
             (check_relevance if part == "relevance" else check_texts)(source)

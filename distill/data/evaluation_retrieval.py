@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..recipe_data import Column, EvaluationSpec, SourceSpec
-from .columns import number, position
+from .columns import known_columns, number, position
 from .evaluation_sets import RetrievalSet
 from .sources import bad_cell, check_first, good_rows, open_table, row_texts
 from .tables import Row, Table
@@ -241,11 +241,10 @@ def _bad(table: Table, row: Row, place: int, value: Any, expected: str, hint: st
 
 
 def _cannot_tell(table: Table, what: str, columns: str) -> DataError:
-    known = ", ".join(table.names) if table.names else f"{len(table.first or ())} columns without names"
     return DataError(
         f"cannot tell which columns are {what}",
         where=table.where,
-        got=known,
+        got=known_columns(table),
         expected=f"columns named {columns.strip('[]')}",
         hint=f"name them in this order: columns: {columns}",
     )

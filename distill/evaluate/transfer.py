@@ -44,7 +44,7 @@ def evaluate_transfer(
         seed: of the held-out fifth and of the resampling.
 
     Returns:
-        As `evaluate_classification`, with "strength", the C that was chosen, among the details. Where a vector is no
+        As `evaluate_classification`, and "strength", the C that was chosen. Where a vector is no
         number, every number is nan.
 
     Raises:
@@ -61,8 +61,7 @@ def evaluate_transfer(
         strength = _choose(fit, fit_labels, seed)
         logits = _logits(fit, fit_labels, test, strength, len(names))
     found = evaluate_classification(logits, labels, names, rounds=rounds, seed=seed)
-    found["details"]["strength"] = strength
-    return found
+    return {**found, "strength": strength}
 
 
 def _choose(vectors: np.ndarray, labels: np.ndarray, seed: int) -> float:
