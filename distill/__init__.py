@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .recipe_load import load_recipe
     from .report.model import Report
     from .runtime.encoder import load
+    from .search import SearchIndex
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Report",
+    "SearchIndex",
     "__version__",
     "augment_texts",
     "check_recipe",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Report": "report.model",
+    "SearchIndex": "search",
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
     "export_onnx": "export.onnx",

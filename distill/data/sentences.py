@@ -29,8 +29,8 @@ def split_sentences(text: str, *, korean: Korean = "rules") -> list[str]:
 
     A sentence ends at `.`, `!`, `?` or `…`, with the quotes and brackets that close there, before white space, and at a blank
     line; not after an abbreviation ("e.g.", "Dr."), a capital letter ("J. Smith"), the number of a list item ("1. "), or before
-    a small Latin letter where no Hangul precedes. In Korean also where the next sentence follows without a space (`갔다.그는`). A line break alone ends
-    nothing.
+    a small Latin letter where no Hangul precedes. In Korean also where the next sentence follows without a space
+    (`갔다.그는`). A line break alone ends nothing.
 
     Args:
         text: any text.

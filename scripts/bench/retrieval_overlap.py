@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def markdown(found: dict[str, Any]) -> str:
     head = [
         "# Does the student find what the teacher finds?",
         "",
-        f"{found['overlap']['n']:,} different sentences ({found['language']}), {found['overlap']['queries']:,} of them asked, each"
-        " for the others. One thread. overlap: of the lists of both models out of the same type of index; recall: of the"
+        f"{found['overlap']['n']:,} different sentences ({found['language']}), {found['overlap']['queries']:,} of them asked,"
+        " each for the others. One thread. overlap: of the lists of both models out of the same type of index; recall: of the"
         " teacher's exact list; the teacher's own recall is what the type of index itself loses.",
         "",
         "| model | parameters | dims | sentences/s |",
@@ -93,7 +94,7 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         overlap_table(found["overlap"]),
         "",
-        f"Machine: {machine.get('cpu', machine)}.",
+        f"Machine: {machine['cpu']}, FAISS {found['faiss']}.",
         "",
     ]
     return "\n".join(head)
@@ -125,7 +126,7 @@ def main() -> None:
         print(f"{label}: {found[label]}", file=sys.stderr)
     asked = np.sort(np.random.default_rng(args.seed).permutation(len(texts))[: args.queries])
     found["overlap"] = retrieval_overlap(vectors["teacher"], vectors["student"], query_rows=asked, dims=args.dims, seed=args.seed)
-    found["environment"] = environment()
+    found |= {"environment": environment(), "faiss": version("faiss-cpu")}
     args.results.mkdir(parents=True, exist_ok=True)
     write_json(args.results / f"{args.name}.json", found)
     atomic_write(args.results / f"{args.name}.md", markdown(found))

@@ -11,29 +11,7 @@ from distill.data.sentences import split_documents, split_sentences
 from distill.errors import MissingExtra, UserError
 
 PIECES = st.sampled_from(
-    [
-        "A cat sat",
-        "it slept",
-        "Dr",
-        "e.g",
-        "3",
-        "1",
-        "밥을 먹었다",
-        "갔어요",
-        "그는",
-        "왜",
-        ".",
-        "!",
-        "?",
-        "…",
-        "。",
-        '"',
-        "”",
-        ")",
-        " ",
-        "\n",
-    ]
-    + ["\n\n", "  "]
+    ["A cat sat", "it slept", "Dr", "e.g", "3", "1", "밥을 먹었다", "갔어요", "그는", "왜", *".!?…。”) \n", '"', "\n\n", "  "]
 )
 TEXTS = st.lists(PIECES, max_size=25).map("".join)
 

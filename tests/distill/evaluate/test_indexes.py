@@ -60,7 +60,7 @@ def test_bits_go_by_signs_and_are_rescored_by_the_full_query():
 
 def test_a_width_that_fills_no_byte():
     vectors = unit(RANDOM.normal(size=(50, 11)))
-    scores, found = build_index(vectors, "binary").search(vectors, 1)
+    scores, _ = build_index(vectors, "binary").search(vectors, 1)
     assert scores.tolist() == [[1.0]] * 50
     assert build_index(vectors, "binary_rescored").search(vectors, 3)[1].shape == (50, 3)
 
