@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .recipe_load import load_recipe
     from .report.model import Report
     from .runtime.encoder import load
+    from .teaching import teach
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "load_recipe",
     "measure_models",
     "run",
+    "teach",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
     "run": "pipeline",
+    "teach": "teaching",
 }
 
 

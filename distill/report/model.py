@@ -10,6 +10,7 @@ from .read import RunFiles, Variant, read_run
 from .schema import (
     Cost,
     DataFacts,
+    FinetuneFacts,
     Gate,
     Model,
     Parity,
@@ -60,6 +61,7 @@ def build_report(run: Path) -> Report:
         signals=signals,
         student=student,
         training=training,
+        finetune=manifest.facts("finetune", FinetuneFacts),
         environment=_environment(files),
         recipe=public_names(files.recipe),
     )

@@ -14,7 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from distill.errors import RunError
 from distill.files import read_json
 
-from .schema import DataFacts, Facts, Latency, Parity, Part, Quality, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .schema import (
+    DataFacts,
+    Facts,
+    FinetuneFacts,
+    Latency,
+    Parity,
+    Part,
+    Quality,
+    SignalFacts,
+    StudentFacts,
+    TeacherFacts,
+    TrainingFacts,
+)
 from .words import LABELLED
 
 AGAIN = "delete it and run the same command again"
@@ -24,6 +36,7 @@ FACTS: dict[str, type[Facts]] = {
     "signals": SignalFacts,
     "student": StudentFacts,
     "training": TrainingFacts,
+    "finetune": FinetuneFacts,
 }
 P = TypeVar("P", bound=BaseModel)
 F = TypeVar("F", bound=Facts)

@@ -95,6 +95,13 @@ class TrainingFacts(Facts):
     peak_rss_mb: float | None = None
 
 
+class FinetuneFacts(TrainingFacts):
+    """The training of the teacher before it taught: its stages, what it started from, and the folder it lies in."""
+
+    start: str | None = None
+    path: str | None = None
+
+
 class Quality(Part):
     """One model on one task.
 
@@ -239,6 +246,7 @@ class Report(Part):
     signals: SignalFacts = SignalFacts()
     student: StudentFacts = StudentFacts()
     training: TrainingFacts = TrainingFacts()
+    finetune: FinetuneFacts = FinetuneFacts()
     environment: dict[str, Any] = {}
     recipe: dict[str, Any]
 
