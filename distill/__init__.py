@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .report.model import Report
     from .runtime.encoder import load
     from .search import SearchIndex
+    from .teaching import teach
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "load_recipe",
     "measure_models",
     "run",
+    "teach",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
     "run": "pipeline",
+    "teach": "teaching",
 }
 
 

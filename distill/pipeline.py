@@ -44,6 +44,7 @@ from .report.words import public_name
 from .rundir import RunDir, versions
 from .signals import Signals, labelling
 from .tasks.run import TaskRun
+from .teaching import prepared_teacher, start_model, train_teacher, tuned_teacher
 from .train.engine import TrainingData, train_student
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class _Run:
         self.recipe = recipe
         self.folder = folder
         self.given = dict(given)
+        self.tuned: Path | None = None
 
     def go(
         self,
@@ -135,20 +137,41 @@ class _Run:
         folder.write_recipe(recipe)
         check_presets(recipe.export.presets)
         self.teacher = given_teacher(teacher, recipe.teacher) if teacher is not None else load_teacher(recipe.teacher)
-        self.teacher_key = self.teacher.fingerprint()
+        if recipe.teacher.finetune is not None:
+            self.teacher = prepared_teacher(recipe, self.teacher)
         self._load_start()
-        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=self.given["teacher"])
+        if recipe.teacher.finetune is not None:
+            self._finetune(evaluate)
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
         data = self._data(train, evaluate)
         student = self._train(data, self._signals(data), self._start_signals(data))
-        subject = Encoder(self.recipe, folder, self.teacher, self.teacher_key, student, data, teacher_given=self.given["teacher"])
+        subject = Encoder(
+            self.recipe,
+            folder,
+            self.teacher,
+            self.teacher_key,
+            student,
+            data,
+            teacher_given=self.given["teacher"],
+            teacher_folder=self.tuned,
+        )
         return Proof(self.recipe, folder, subject).go()
 
+    def _finetune(self, evaluate: Mapping[str, EvaluationSet] | None) -> None:
+        """Train the teacher first, or take the one that an earlier run with the same inputs trained."""
+        train_teacher(self.recipe, self.folder, self.teacher, None if evaluate is None else given_sets(evaluate))
+        self.teacher = tuned_teacher(self.recipe, self.folder, self.teacher)
+        self.tuned = self.folder.path / "teacher"
+        self._load_start()
+
     def _load_start(self) -> None:
-        """The model that the student is cut from."""
+        """The model that the student is cut from; teacher, start and recipe fit each other."""
         name = self.recipe.student.start
-        self.start = self.teacher.model if name == "teacher" else load_encoder(name)
+        self.teacher_key = self.teacher.fingerprint()
+        self.start = start_model(self.teacher) if name == "teacher" else load_encoder(name)
         self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
+        headless = self.given["teacher"] or self.recipe.teacher.finetune is not None
+        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=headless)
 
     def _build(self, layers: tuple[int, ...] | None = None, texts: Sequence[str] = (), *, distil: bool = False) -> Student:
         """The untrained student: fails in the first second where teacher, start model and recipe do not fit."""
@@ -159,6 +182,7 @@ class _Run:
         place = Path(locate_model(self.recipe.teacher.model)) if not self.given["teacher"] else None
         return {
             **(card_fields(place) if place is not None and place.is_dir() else {}),
+            **({"path": self.tuned.name} if self.tuned is not None else {}),
             "model": public_name(self.teacher.name),
             "dim": self.teacher.dim,
             "layers": getattr(config, "num_hidden_layers", None),

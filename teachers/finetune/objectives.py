@@ -61,23 +61,23 @@ def arrange(objective: str, sources: Mapping[str, Columns], seed: int) -> Arrang
         DataError: a data set lacks what the objective needs (those that would fit are named), a score is out of range, a
             label is unknown, data sets cannot be joined, or there are fewer than two rows.
     """
-    for name, columns in sources.items():
-        if tuple(columns) not in ACCEPTS[objective]:
+    for name, given in sources.items():
+        if tuple(given) not in ACCEPTS[objective]:
             raise DataError(
                 f"the objective {objective} cannot be trained on this data",
                 where=f"data.teaching.{name}",
-                got="rows of " + ", ".join(columns),
+                got="rows of " + ", ".join(given),
                 expected=" or ".join("rows of " + ", ".join(kind) for kind in ACCEPTS[objective]),
-                hint="objectives that fit: " + ", ".join(fitting(list(columns))),
+                hint="objectives that fit: " + ", ".join(fitting(list(given))),
             )
-    parts = [_ARRANGE[objective](objective, columns, f"data.teaching.{name}", seed) for name, columns in sources.items()]
+    parts = [_ARRANGE[objective](objective, given, f"data.teaching.{name}", seed) for name, given in sources.items()]
     if len({tuple(part.columns) for part in parts}) > 1:
         raise DataError(
             "these data sets cannot be joined: some have hard negatives, some have none",
             where=", ".join(f"data.teaching.{name}" for name in sources),
             hint="give each a stage of its own",
         )
-    columns = {name: [value for part in parts for value in part.columns[name]] for name in parts[0].columns}
+    columns: dict[str, list[Any]] = {name: [value for part in parts for value in part.columns[name]] for name in parts[0].columns}
     counts = {key: sum(part.counts.get(key, 0) for part in parts) for part in parts for key in part.counts}
     labels: tuple[str, ...] = ()
     if objective == "nli_softmax":

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer, WeightedLayerPooling
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer, WeightedLayerPooling
 from torch import nn
 
 from distill.errors import ModelError
@@ -52,7 +52,8 @@ def with_pooling(model: SentenceTransformer, pooling: PoolingName) -> SentenceTr
         layers = _layers(first, pooling)
         first.model.config.output_hidden_states = True
         if pooling == "last4_weighted":
-            modules = [WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - LAST), Pooling(width, "mean")]
+            weigh = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - LAST)
+            modules = [weigh, Pooling(width, "mean")]
         else:
             if any(isinstance(module, Dense) for module in rest):
                 raise ModelError(
@@ -135,9 +136,8 @@ def _joined(width: int, layers: int) -> list[nn.Module]:
             modules.append(Pooling(width, "mean"))
             continue
         so_far = number * width
-        carry = Dense(
-            so_far, so_far, bias=False, activation_function=nn.Identity(), init_weight=torch.eye(so_far), module_output_name=CARRIED
-        )
+        carry = Dense(so_far, so_far, bias=False, activation_function=nn.Identity(), module_output_name=CARRIED)
+        nn.init.eye_(carry.linear.weight)
         modules += [carry, Pooling((so_far + width) // 2, ("cls", "mean"))]  # whose own width only tells that of its output
     return modules
 

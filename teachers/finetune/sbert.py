@@ -16,7 +16,6 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.training_args import BatchSamplers
-from torch import nn
 from transformers import set_seed
 
 from distill.errors import ModelError
@@ -207,7 +206,15 @@ def _train(
 
 
 def _arguments(
-    model: nn.Module, stage: SentenceStage, folder: Path, steps: int, every: int, precision: str, prompt: str, seed: int, judged: bool
+    model: SentenceTransformer,
+    stage: SentenceStage,
+    folder: Path,
+    steps: int,
+    every: int,
+    precision: str,
+    prompt: str,
+    seed: int,
+    judged: bool,
 ) -> SentenceTransformerTrainingArguments:
     """The settings of the library's trainer for one stage."""
     rhythm: dict[str, Any] = {"eval_strategy": "no", "save_strategy": "steps", "save_steps": every, "save_total_limit": 2}
@@ -219,7 +226,7 @@ def _arguments(
             "metric_for_best_model": f"eval_{DEV}",
             "greater_is_better": True,
         }
-    weighted = pooling_name(model) == "last4_weighted"  # type: ignore[arg-type]
+    weighted = pooling_name(model) == "last4_weighted"
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=stage.batch_size,

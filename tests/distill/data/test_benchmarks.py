@@ -52,10 +52,8 @@ def test_every_format_of_the_recipe_is_read():
 
 
 def test_korsts_is_tab_separated_without_quoting(tmp_path):
-    path = write(
-        tmp_path / "a.tsv",
-        KORSTS_HEAD + 'main\tMSRvid\t2012\t0001\t5.000\t"비행기가 뜬다.\t비행기가 "이륙한다".\nm\tM\t2\t2\t1.25\tㄱ\tㄴ\n',
-    )
+    lines = 'main\tMSRvid\t2012\t0001\t5.000\t"비행기가 뜬다.\t비행기가 "이륙한다".\nm\tM\t2\t2\t1.25\tㄱ\tㄴ\n'
+    path = write(tmp_path / "a.tsv", KORSTS_HEAD + lines)
     assert values(path, "korsts") == [('"비행기가 뜬다.', '비행기가 "이륙한다".', 1.0), ("ㄱ", "ㄴ", 0.25)]
 
 
