@@ -119,7 +119,7 @@ def test_sources_are_read_in_order_with_their_bad_rows_counted(tmp_path):
     assert found.train == [f"first {i}" for i in range(1, 5)]
     assert sorted(found.dev) == ["second 0", "second 1", "second 2"]
     assert found.counts["bad_rows"] == 2
-    assert found.select.scores.tolist() == [1, 2]
+    assert found.select["select"].scores.tolist() == [1, 2]
     assert found.evaluate["sts"].sentences1 == ["second 4", "first 0"]
 
 
@@ -199,7 +199,7 @@ def test_what_is_saved_comes_back(tmp_path):
     )
     save(made, tmp_path / "data")
     back = load_prepared(tmp_path / "data")
-    assert (back.train, back.dev, back.counts, back.select) == (made.train, made.dev, made.counts, None)
+    assert (back.train, back.dev, back.counts, back.select) == (made.train, made.dev, made.counts, {})
     assert list(back.evaluate) == ["z-set", "a-set"], "in the recipe's order"
     for name, rows in made.evaluate.items():
         assert (back.evaluate[name].sentences1, back.evaluate[name].sentences2) == (rows.sentences1, rows.sentences2)
