@@ -133,9 +133,11 @@ def _check_scores(first: np.ndarray, second: list[tuple[int, float]], where: str
     """Both files score the same pairs: their scores agree, up to the unit they are in."""
     ours, theirs = np.asarray(first), np.array([score for _, score in second])
     some = ours != 0
-    factor = float(np.median(theirs[some] / ours[some])) if some.any() else 1.0
     allowed = SCORE_TOLERANCE * max(float(np.abs(theirs).max()), 1e-12)
-    wrong = np.flatnonzero(np.abs(theirs - factor * ours) > allowed)
+    factors = [1.0, float(np.median(theirs[some] / ours[some])) if some.any() else 1.0]
+    apart = [np.flatnonzero(np.abs(theirs - factor * ours) > allowed) for factor in factors]
+    best = 1 if len(apart[1]) < len(apart[0]) else 0  # the same unit, unless another one explains more rows
+    factor, wrong = factors[best], apart[best]
     if factor <= 0 or wrong.size:
         place = int(wrong[0]) if wrong.size else 0
         unit = "" if abs(factor - 1) < 1e-3 else f" (in a unit {factor:.3g} times that of {where})"
