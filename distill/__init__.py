@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from .recipe_load import load_recipe
     from .report.model import Report
     from .runtime.encoder import load
+    from .search import SearchIndex
+    from .teaching import teach
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Report",
+    "SearchIndex",
     "__version__",
     "augment_texts",
     "check_recipe",
@@ -30,10 +33,12 @@ __all__ = [
     "load_recipe",
     "measure_models",
     "run",
+    "teach",
 ]
 
 _HOMES = {
     "Report": "report.model",
+    "SearchIndex": "search",
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
     "export_onnx": "export.onnx",
@@ -41,6 +46,7 @@ _HOMES = {
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
     "run": "pipeline",
+    "teach": "teaching",
 }
 
 

@@ -117,7 +117,11 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
         )
         check_fit(stage.losses, theirs, ours, pairs, where=where)
         if loaded and any(loss.name in MASKED_LM for loss in wanted):
-            raise ModelError("the masked-LM head of a teacher is read from its folder", where=where, got="a loaded teacher")
+            raise ModelError(
+                "the masked-LM head of a teacher is read from its folder",
+                where=where,
+                got="a teacher that was loaded or trained before the run",
+            )
     _check_masked(recipe, teacher, start, student)
 
 

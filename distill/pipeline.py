@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,13 @@ from .report.words import public_name
 from .rundir import RunDir, versions
 from .signals import Signals, labelling
 from .tasks.run import TaskRun
+from .teaching import prepared_teacher, start_model, train_teacher, tuned_teacher
 from .train.engine import TrainingData, train_student
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-TRAINED_ON = ("train", "dev", "select-")
+TRAINED_ON = ("train", "dev", "start", "select-")
 """How the data files that decide the training begin."""
 
 
@@ -122,6 +124,7 @@ class _Run:
         self.recipe = recipe
         self.folder = folder
         self.given = dict(given)
+        self.tuned: Path | None = None
 
     def go(
         self,
@@ -134,20 +137,41 @@ class _Run:
         folder.write_recipe(recipe)
         check_presets(recipe.export.presets)
         self.teacher = given_teacher(teacher, recipe.teacher) if teacher is not None else load_teacher(recipe.teacher)
-        self.teacher_key = self.teacher.fingerprint()
+        if recipe.teacher.finetune is not None:
+            self.teacher = prepared_teacher(recipe, self.teacher)
         self._load_start()
-        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=self.given["teacher"])
+        if recipe.teacher.finetune is not None:
+            self._finetune(evaluate)
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
         data = self._data(train, evaluate)
         student = self._train(data, self._signals(data), self._start_signals(data))
-        subject = Encoder(self.recipe, folder, self.teacher, self.teacher_key, student, data, teacher_given=self.given["teacher"])
+        subject = Encoder(
+            self.recipe,
+            folder,
+            self.teacher,
+            self.teacher_key,
+            student,
+            data,
+            teacher_given=self.given["teacher"],
+            teacher_folder=self.tuned,
+        )
         return Proof(self.recipe, folder, subject).go()
 
+    def _finetune(self, evaluate: Mapping[str, EvaluationSet] | None) -> None:
+        """Train the teacher first, or take the one that an earlier run with the same inputs trained."""
+        train_teacher(self.recipe, self.folder, self.teacher, None if evaluate is None else given_sets(evaluate))
+        self.teacher = tuned_teacher(self.recipe, self.folder, self.teacher)
+        self.tuned = self.folder.path / "teacher"
+        self._load_start()
+
     def _load_start(self) -> None:
-        """The model that the student is cut from."""
+        """The model that the student is cut from; teacher, start and recipe fit each other."""
         name = self.recipe.student.start
-        self.start = self.teacher.model if name == "teacher" else load_encoder(name)
+        self.teacher_key = self.teacher.fingerprint()
+        self.start = start_model(self.teacher) if name == "teacher" else load_encoder(name)
         self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
+        headless = self.given["teacher"] or self.recipe.teacher.finetune is not None
+        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=headless)
 
     def _build(self, layers: tuple[int, ...] | None = None, texts: Sequence[str] = (), *, distil: bool = False) -> Student:
         """The untrained student: fails in the first second where teacher, start model and recipe do not fit."""
@@ -158,6 +182,7 @@ class _Run:
         place = Path(locate_model(self.recipe.teacher.model)) if not self.given["teacher"] else None
         return {
             **(card_fields(place) if place is not None and place.is_dir() else {}),
+            **({"path": self.tuned.name} if self.tuned is not None else {}),
             "model": public_name(self.teacher.name),
             "dim": self.teacher.dim,
             "layers": getattr(config, "num_hidden_layers", None),
@@ -177,16 +202,15 @@ class _Run:
         if evaluate is not None:
             evaluate = given_sets(evaluate)
             given["evaluate"] = {name: set_values(rows) for name, rows in evaluate.items()}
+        pairs = [name for pair in spec.parallel for name in (pair.source, pair.target) if name is not None]
         sets = [*spec.evaluate.values(), *spec.selecting.values()]
-        sources = [
-            *([] if train is not None else spec.train),
-            spec.dev,
-            *(s for rows in sets for s in sources_of_set(rows).values()),
-        ]
+        sources = [*([] if train is not None else spec.train), *spec.start, spec.dev]
+        sources += [source for rows in sets for source in sources_of_set(rows).values()]
+        named = [source.source for source in sources if isinstance(source, SourceSpec)]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
-            "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
+            "files": {name: source_key(name) for name in [*named, *pairs]},
             "augment": run_key(self.recipe, mask, self.teacher_key),
             "given": given,
         }
@@ -196,7 +220,7 @@ class _Run:
             words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made.append(prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed))
             save_prepared(made[0], self.folder.data)
-            names = ["given sentences"] if train is not None else [s.source for s in spec.train]
+            names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
             return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
@@ -207,7 +231,9 @@ class _Run:
     def _signals(self, data: PreparedData) -> Signals:
         """What the teacher says of each text, once, from the cache where it is there."""
         size = self.recipe.teacher.batch_size
-        found, work = labelling(self.teacher, self.teacher_key, data, name="the teacher", batch_size=size)
+        found, work = labelling(
+            self.teacher, self.teacher_key, data.train_goals, data.dev_goals, name="the teacher", batch_size=size
+        )
         facts = self.folder.stage("signals", {"teacher": self.teacher_key, "data": self._trained_on()}, [], work)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found
@@ -218,7 +244,9 @@ class _Run:
             return None
         name = self.recipe.student.start
         start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
-        found, work = labelling(start, self.start_key, data, name="the start model", batch_size=size)
+        found, work = labelling(
+            start, self.start_key, [*data.train, *data.start], data.dev, name="the start model", batch_size=size
+        )
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found
 
@@ -242,6 +270,7 @@ class _Run:
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
             "data": self._trained_on(),
+            "language_temperature": recipe.data.language_temperature,
             "signals": self.signal_key,
             "torch": versions().get("torch"),
         }
@@ -255,16 +284,23 @@ class _Run:
                 folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
             dev = [prompt + text for text in data.dev]
+            pairs = data.translations
+            if pairs is not None:
+                pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
+            toward_start = None
+            if start is not None:
+                more = [*texts, *(prompt + text for text in data.start)]
+                toward_start = TrainingData(more, dev, start.train.gather, start.dev_vectors())
             student = self._cut(texts, signals.train, place)
             metric = select_metric(student.model, data.select) if data.select else None
             facts = train_student(
                 recipe,
                 student,
-                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric),
+                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric, pairs),
                 teacher_normalizes=self.teacher.normalizes,
                 work=place,
                 log=folder.log,
-                start=None if start is None else TrainingData(texts, dev, start.train.gather, start.dev_vectors()),
+                start=toward_start,
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
                 inner=running_teacher(recipe, self.teacher, self.start, student),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from students.build import Student, save_student
@@ -63,6 +64,7 @@ class Encoder:
         student: as it was trained.
         data: dev sentences, which show `fast` the activations it will meet, and labelled sets.
         teacher_given: whether the teacher came as an object, so that no folder holds it.
+        teacher_folder: the folder of a teacher that the run trained.
     """
 
     def __init__(
@@ -75,11 +77,12 @@ class Encoder:
         data: PreparedData,
         *,
         teacher_given: bool,
+        teacher_folder: Path | None = None,
     ) -> None:
         self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
         self.teacher_key = dict(teacher_key)
         self.judged_by: dict[str, Any] = {"vectors": recipe.vectors.model_dump(mode="json")}
-        self.teacher_given = teacher_given
+        self.teacher_given, self.teacher_folder = teacher_given, teacher_folder
 
     def export(self) -> dict[str, dict[str, int]]:
         """See `Subject`."""
@@ -99,6 +102,8 @@ class Encoder:
 
     def teacher_variant(self) -> Variant:
         """See `Subject`; a teacher that came as an object is saved first."""
+        if self.teacher_folder is not None:
+            return Variant("teacher", "teacher", "torch", self.teacher_folder)
         if self.teacher_given:
             place = self.folder.work / "teacher"
             save_student(self.teacher.model, place)

@@ -7,6 +7,8 @@ import importlib.util
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from teachers.spec import SentenceFinetuneSpec
+
 from .errors import DistillError, RecipeError, UserError, nearest
 from .files import locate_model
 from .recipe import Recipe, SourceSpec
@@ -51,7 +53,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     resolved = load_recipe(recipe, overrides)
     notes: list[str] = []
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
-    problems += [*_parallel(resolved, notes), *check_augment(resolved, notes)]
+    problems += [*_parallel(resolved, notes), *_teaching(resolved, notes), *check_augment(resolved, notes)]
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -111,8 +113,9 @@ def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec, Check]]:
 
     data, embedding = recipe.data, recipe.task == "embedding"
     plain: Check = check_source if embedding else lambda spec: check_labelled(spec, recipe.task)
-    for number, spec in enumerate(data.train):
-        yield f"data.train.{number}", spec, plain
+    for part in ("train", "start"):
+        for number, spec in enumerate(getattr(data, part)):
+            yield f"data.{part}.{number}", spec, plain
     if isinstance(data.dev, SourceSpec):
         yield "data.dev", data.dev, plain
     sets = {f"data.evaluate.{name}": labelled for name, labelled in data.evaluate.items()}
@@ -124,6 +127,25 @@ def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec, Check]]:
             yield f"{path}.{part}" if part else path, source, check
     for number, spec in enumerate(data.unlabelled):
         yield f"data.unlabelled.{number}", spec, lambda spec: check_labelled(spec, recipe.task, labelled=False)
+
+
+def _teaching(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+    """What a sentence teacher is trained on: that it is there, and has what its objectives need."""
+    from .data.sources import source_kind
+    from .data.teaching import check_teaching
+
+    spec = recipe.teacher.finetune
+    stages = spec.stages if isinstance(spec, SentenceFinetuneSpec) else ()
+    for name, source in recipe.data.teaching.items():
+        path = f"data.teaching.{name}"
+        objectives = dict.fromkeys(stage.objective for stage in stages if name in stage.data)
+        if not objectives:
+            notes.append(f"{path}: no stage of teacher.finetune names it, so it is not read")
+        found = [problem for objective in objectives for problem in check_teaching(source, objective)]
+        for problem in {str(one): one for one in found}.values():
+            yield placed(problem, path)
+        if objectives and not found and source_kind(source) == "hub":
+            notes.append(f"{path}: '{source.source}' is a data set of the hub; a run fetches it if it is not in the cache")
 
 
 def _trackers(recipe: Recipe) -> Iterator[DistillError]:

@@ -22,11 +22,13 @@ def sentence_columns(table: Table, columns: Sequence[Column] | None) -> list[int
 
     Args:
         table: where they are.
-        columns: names or 0-based numbers; None for the only column whose first value is text.
+        columns: names or 0-based numbers; None for the only column whose first value is text, and in a benchmark's file
+            for every column of sentences.
 
     Raises:
         DataError: a column is not there, or there is more than one text column to choose from.
     """
+    columns = getattr(table, "texts", None) if columns is None else columns  # a benchmark's file knows its sentences
     if columns is not None:
         return [position(table, column) for column in columns]
     if table.first is None:

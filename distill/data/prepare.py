@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from .augment.make import maker_for
 from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
 from .evaluation import EvaluationSet, read_set, texts_of
-from .saved import PreparedData, load_prepared, save
+from .saved import PreparedData, Translations, load_prepared, save
 from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_sentences
 from .text import digest, fold, normalise
+from .translations import Row, read_translations
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 
@@ -73,17 +75,23 @@ def prepare(
         held_out = _clean(_read([data.dev], data, dev_counts), data, blocked, set(), dev_counts)
         counts["bad_rows"] += dev_counts["bad_rows"]
         _enough(held_out, "dev", data.dev.source, dev_counts)
+    pairs = read_translations(data.parallel, data, blocked | set(held_out), counts)
     sentences = _read(data.train, data, counts) if train is None else _given(train)
-    where = ", ".join(spec.source for spec in data.train) if train is None else "the sentences given"
-    kept = _clean(sentences, data, blocked, set(held_out), counts)
+    where = (
+        ", ".join([*(spec.source for spec in data.train), *(spec.source for spec in data.parallel)])
+        if train is None
+        else "the sentences given"
+    )
+    kept = _clean(sentences, data, blocked, set(held_out), counts, known=pairs)
+    everything = {**pairs, **{key: Row(text, text, key) for key, text in kept.items()}}
     if isinstance(data.dev, ShareSpec):
-        _enough(kept, "train and dev", where, counts, least=4)
-        dev = _share(kept, data.dev.share, data.dev_limit)
-        for key in dev:
-            del kept[key]
+        _enough(everything, "train and dev", where, counts, least=4)
+        dev = _hold_out(everything, data.dev.share, data.dev_limit)
+        pairs = {key: row for key, row in pairs.items() if key not in dev}
+        kept = {key: text for key, text in kept.items() if key not in dev}
     else:
-        _enough(kept, "train", where, counts)
-        dev = dict(sorted(held_out.items())[: data.dev_limit])
+        _enough(everything, "train", where, counts)
+        dev = {key: Row(text, text, key) for key, text in sorted(held_out.items())[: data.dev_limit]}
     report = None
     if data.augment is not None:
         blocked |= set(dev)
@@ -91,8 +99,42 @@ def prepare(
             kept = _mixed(kept, data, data.augment, words, blocked, seed, counts)
         else:
             kept, report = _varied(kept, data, data.augment, mask, blocked, seed, counts)
-    counts["train"], counts["dev"] = len(kept), len(dev)
-    return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts), report)
+    rows = [*pairs.values(), *(Row(text, text, key) for key, text in kept.items())]
+    start = _for_start(data, blocked | set(dev), {*pairs, *kept}, counts)
+    counts["train"], counts["dev"] = len(rows), len(dev)
+    return PreparedData(
+        [row.text for row in rows],
+        [row.text for row in dev.values()],
+        labelled,
+        select,
+        dict(counts),
+        report,
+        translations=_translations(rows, list(dev.values())) if data.parallel else None,
+        start=start,
+    )
+
+
+def _translations(train: Sequence[Row], dev: Sequence[Row]) -> Translations:
+    """What the teacher reads for each text, and in which language each is."""
+    return Translations(*([getattr(row, name) for row in rows] for rows in (train, dev) for name in ("goal", "language")))
+
+
+def _for_start(data: DataSpec, blocked: set[bytes], known: set[bytes], counts: Counter[str]) -> list[str]:
+    """Text for the stages toward the start model alone."""
+    own: Counter[str] = Counter()
+    found = _clean(_read(data.start, data, own), data, blocked, set(), own, known=known)
+    if data.start:
+        counts["bad_rows"] += own["bad_rows"]
+        counts["start"] = len(found)
+    return list(found.values())
+
+
+def _hold_out(rows: Mapping[bytes, Row], share: float, limit: int) -> dict[bytes, Row]:
+    """Rows for dev: every text of the goals that are chosen by hash, so that no translation of theirs is trained on."""
+    goals: dict[bytes, list[bytes]] = {}
+    for key, row in rows.items():
+        goals.setdefault(row.goal_key, []).append(key)
+    return {key: rows[key] for goal in _share(goals, share, limit) for key in goals[goal]}
 
 
 def _varied(
@@ -187,9 +229,14 @@ def _given_pairs(pairs: ScoredPairs, where: str) -> ScoredPairs:
 
 
 def _clean(
-    sentences: Iterable[str], data: DataSpec, blocked: set[bytes], dev: set[bytes], counts: Counter[str]
+    sentences: Iterable[str],
+    data: DataSpec,
+    blocked: set[bytes],
+    dev: set[bytes],
+    counts: Counter[str],
+    known: Container[bytes] = (),
 ) -> dict[bytes, str]:
-    """Digest -> sentence of those that are kept, in order; what is dropped is counted."""
+    """Digest -> sentence of those that are kept, in order; what is dropped is counted, what is `known` as a duplicate."""
     kept: dict[bytes, str] = {}
     for raw in sentences:
         counts["read"] += 1
@@ -205,25 +252,27 @@ def _clean(
             counts["removed_evaluation"] += 1
         elif key in dev:
             counts["removed_dev"] += 1
-        elif key in kept:
+        elif key in kept or key in known:
             counts["duplicates"] += 1
         else:
             kept[key] = text
     return kept
 
 
-def _share(kept: dict[bytes, str], share: float, limit: int) -> dict[bytes, str]:
-    """The sentences whose digest falls into the share, in the order of their digests.
+def _share(goals: Mapping[bytes, Sequence[bytes]], share: float, limit: int) -> list[bytes]:
+    """The goals whose digest falls into the share, in the order of their digests.
 
-    At least two, at most `limit`, and two at least are left over.
+    At least two, so many that they have at most `limit` texts, and two at least are left over.
     """
-    order = sorted(kept)
+    order = sorted(goals)
     bound = int(share * 2**64)
     inside = sum(int.from_bytes(key[:8], "big") < bound for key in order)
-    return {key: kept[key] for key in order[: min(max(inside, 2), limit, len(order) - 2)]}
+    texts = itertools.accumulate(len(goals[key]) for key in order)
+    fitting = sum(count <= limit for count in texts)
+    return order[: min(max(inside, 2), max(fitting, 2), len(order) - 2)]
 
 
-def _enough(kept: dict[bytes, str], part: str, where: str, counts: Counter[str], least: int = 2) -> None:
+def _enough(kept: Sized, part: str, where: str, counts: Counter[str], least: int = 2) -> None:
     if len(kept) >= least:
         return
     dropped = [f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTED[1:7] if counts[name]]

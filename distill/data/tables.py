@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..errors import DataError, MissingExtra
 from ..recipe import SourceSpec
+from ..recipe_data import NAMED_FORMATS
 from .lines import BadLine, Lines, unreadable
 
 Row = tuple[int, "tuple[Any, ...] | DataError"]
@@ -219,6 +220,10 @@ def open_file(path: Path, spec: SourceSpec) -> Table:
         MissingExtra: the format needs a package that is not installed.
     """
     kind = file_format(path, spec)
+    if kind in NAMED_FORMATS:
+        from .benchmarks import BenchmarkTable
+
+        return BenchmarkTable(path, spec)
     if kind == "parquet":
         return ParquetTable(path)
     if kind == "jsonl":

@@ -78,10 +78,28 @@ class Kind:
     judge: Callable[[Any, Vectors, Vectors, VectorSpec | None], Judged]
 
 
-def judge_agreement(texts: Sequence[str], model: Vectors, teacher: Vectors, spec: VectorSpec | None) -> Judged:
-    """Agreement with the teacher on plain text."""
-    ours, theirs = model(texts), teacher(texts)
-    columns: dict[str, Any] = {"sentence": list(texts)}
+@dataclass(frozen=True)
+class DevTexts:
+    """Held-out sentences without labels.
+
+    Attributes:
+        texts: what the student reads.
+        goals: what the teacher reads: the same, or the text that each is a translation of.
+    """
+
+    texts: Sequence[str]
+    goals: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def judge_agreement(rows: DevTexts, model: Vectors, teacher: Vectors, spec: VectorSpec | None) -> Judged:
+    """Agreement with the teacher on plain text; of a translation, with what the teacher says of the original."""
+    ours, theirs = model(rows.texts), teacher(rows.goals)
+    columns: dict[str, Any] = {"sentence": list(rows.texts)}
+    if rows.goals != rows.texts:
+        columns["teacher_sentence"] = list(rows.goals)
     if ours.shape[1] == theirs.shape[1]:
         columns["cosine_to_teacher"] = row_cosines(ours, theirs)
     return Judged(evaluate_agreement(ours, theirs), columns)

@@ -14,7 +14,7 @@ from ..files import atomic_folder
 from ..progress import track
 from ..recipe_data import VectorSpec
 from ..runtime.encoder import load
-from .kinds import KINDS, Encode, Vectors
+from .kinds import KINDS, DevTexts, Encode, Vectors
 from .ranks import spearman
 from .sts import pair_scores
 from .translation import translation_accuracy
@@ -107,10 +107,10 @@ def evaluate_models(
     }
     for name in presets:
         encoders[name] = load(folder, precision=name).encode  # type: ignore[arg-type]
-    sets: dict[str, Any] = {"agreement": data.dev, **data.evaluate}
+    sets: dict[str, Any] = {"agreement": DevTexts(data.dev, data.dev_goals), **data.evaluate}
     tasks = {name: _task(name, rows) for name, rows in sets.items()}
     models: dict[str, dict[str, Any]] = {name: {} for name in encoders}
-    reference = Vectors(encoders["teacher"], data.dev)
+    reference = Vectors(encoders["teacher"], data.dev_goals)
     steps = [(name, task) for name in encoders for task in sets]
     with atomic_folder(predictions) as out:
         seen = reference

@@ -89,7 +89,8 @@ def check_exportable(encoder: SentenceTransformer) -> None:
     """Refuse what one fixed graph cannot say.
 
     Raises:
-        ModelError: the first module is neither a transformer nor a token table; vectors are cut after the last module,
+        ModelError: the first module is neither a transformer nor a token table; pooling reads several layers;
+            vectors are cut after the last module,
             which no saved file tells; a module keeps the prompt out of pooling, which needs the prompt's length at run time.
     """
     if not hasattr(encoder[0], "auto_model") and not is_table(encoder):
@@ -101,6 +102,13 @@ def check_exportable(encoder: SentenceTransformer) -> None:
             got=encoder.truncate_dim,
             expected="truncate_dim None",
             hint="export the whole vectors and cut them where they are used",
+        )
+    if any(type(module).__name__ == "WeightedLayerPooling" for module in encoder):
+        raise ModelError(
+            "this model's pooling reads several layers, and a graph of its last hidden states knows one",
+            where="export",
+            got="WeightedLayerPooling",
+            hint="distil it: a student has a pooling of its own",
         )
     for module in encoder:
         if getattr(module, "include_prompt", True) is False:

@@ -90,3 +90,10 @@ class TrainingFacts(Facts):
 
     stages: tuple[StageFacts, ...] = ()
     peak_rss_mb: float | None = None
+
+
+class FinetuneFacts(TrainingFacts):
+    """The training of the teacher before it taught: its stages, what it started from, and the folder it lies in."""
+
+    start: str | None = None
+    path: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .facts import DataFacts, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .facts import DataFacts, FinetuneFacts, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 from .headline import headline
 from .read import RunFiles, Variant, read_run
 from .schema import Cost, Gate, Model, Parity, Report, StageTime
@@ -49,6 +49,7 @@ def build_report(run: Path) -> Report:
         signals=signals,
         student=student,
         training=training,
+        finetune=manifest.facts("finetune", FinetuneFacts),
         environment=_environment(files),
         recipe=public_names(files.recipe),
     )

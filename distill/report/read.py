@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from distill.errors import RunError
 from distill.files import read_json
 
-from .facts import DataFacts, Facts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .facts import DataFacts, Facts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 from .schema import Latency, Parity, Quality, ShortVectors
 from .words import LABELLED
 
@@ -25,6 +25,7 @@ FACTS: dict[str, type[Facts]] = {
     "signals": SignalFacts,
     "student": StudentFacts,
     "training": TrainingFacts,
+    "finetune": FinetuneFacts,
 }
 P = TypeVar("P", bound=BaseModel)
 F = TypeVar("F", bound=Facts)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from distill.files import atomic_write, write_json
 
-from .facts import DataFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .facts import DataFacts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 
 
 class ShortVectors(Part):
@@ -180,6 +180,7 @@ class Report(Part):
     signals: SignalFacts = SignalFacts()
     student: StudentFacts = StudentFacts()
     training: TrainingFacts = TrainingFacts()
+    finetune: FinetuneFacts = FinetuneFacts()
     environment: dict[str, Any] = Field(default={})
     recipe: dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 from .schema import Report
 from .tables import facts, losses_of, sources_of
 from .usage import task_usage
-from .words import LABELLED, MISSING, duration, figure, millions, public_name, whole
+from .words import LABELLED, MISSING, duration, figure, metric_words, millions, public_name, whole
 
 Pairs = tuple[tuple[str, str], ...]
 LINK = {
@@ -26,6 +26,7 @@ def model_facts(report: Report) -> Pairs:
     return facts(
         [
             ("Teacher", public_name(teacher.model or _recipe(report, "teacher", "model") or MISSING)),
+            ("Teacher fine-tuned in this run", _finetuned(report)),
             ("Teacher layers", whole(teacher.layers)),
             ("Teacher width", whole(teacher.dim)),
             ("Teacher parameters", _params(teacher.params, teacher.embedding_params)),
@@ -148,6 +149,22 @@ def _labels(report: Report) -> str | None:
     if not isinstance(names, (list, tuple)) or not names:
         return None
     return ", ".join(map(str, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _finetuned(report: Report) -> str | None:
+    """How the run trained its teacher, stage by stage, and where that lies."""
+    told = []
+    for stage in report.finetune.stages:
+        facts = stage.model_dump()
+        words = [f"{whole(facts[name])} {name}" for name in ("rows", "steps") if facts.get(name)]
+        if stage.seconds is not None:
+            words.append(duration(stage.seconds))
+        if stage.best_value is not None:
+            words.append(f"best {metric_words(stage.select_by or 'dev')} {figure(stage.best_value)}")
+        told.append(f"{facts.get('objective') or stage.name} ({', '.join(words)})")
+    if not told:
+        return None
+    return "; then ".join(told) + (f"; it lies in {report.finetune.path}/" if report.finetune.path else "")
 
 
 def _params(total: int | None, embedding: int | None) -> str:

@@ -22,11 +22,13 @@ OF_TASK = {
     "tinybert-qa": "spans",
     "tinybert-task": "classification",
 }
+ASKING = {"multilingual-mse": "data.parallel.0", "multilingual-small": "data.train.0"}
+"""Recipes of the task embedding that need a file of the user's -> where they name it."""
 OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
 
 
 def test_these_are_shipped():
-    assert [file.stem for file in FILES] == recipe_names() == sorted([*OF_TASK, *OF_EMBEDDING])
+    assert [file.stem for file in FILES] == recipe_names() == sorted([*OF_TASK, *OF_EMBEDDING, *ASKING])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -49,6 +51,16 @@ def test_a_task_asks_for_one_file_and_passes_the_check_with_it(name, tmp_path, m
     assert [problem.where.split(":")[0] for problem in caught.value.problems] == ["data.train.0"]
     tiny.write_task(tmp_path, OF_TASK[name], name=load_recipe(name).data.train[0].source)
     assert check_recipe(name) == []
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_an_embedding_recipe_asks_for_its_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(name)
+    assert [problem.where.split(":")[0] for problem in caught.value.problems] == [ASKING[name]]
+    tiny.write_asked(tmp_path, name)
+    assert all("hub" in note for note in check_recipe(name))
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -77,7 +89,8 @@ def test_the_resolved_form_is_complete_and_gives_itself(name):
     tree = yaml.safe_load(to_yaml(recipe))
     assert load_recipe(tree) == recipe
     assert tree == recipe.to_dict()
-    assert set(tree) == {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "measure", "report"}
+    parts = {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "vectors", "measure", "report"}
+    assert set(tree) == parts
 
 
 @pytest.mark.parametrize("name", OF_TASK)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from babel.core import parse_locale
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import PoFileError, PoFileParser, write_po
 
@@ -49,10 +50,20 @@ def parse_message(lines: list[str]) -> tuple[Message, bool]:
 
 def write_messages(stream: IO[bytes], rows: Iterable[tuple[str, str]], language: str) -> None:
     """Write texts and their translations as a PO file. A text that comes again gets a msgctxt with how often it came."""
-    catalog = Catalog(locale=language.replace("-", "_"), creation_date=EPOCH, revision_date=EPOCH, fuzzy=False)
+    catalog = Catalog(locale=_locale(language), creation_date=EPOCH, revision_date=EPOCH, fuzzy=False)
     times: dict[str, int] = {}
     for source, translation in rows:
         times[source] = times.get(source, 0) + 1
         again = times[source]
         catalog.add(source, translation, context=str(again) if again > 1 else None)
     write_po(stream, catalog, width=0)
+
+
+def _locale(language: str) -> str:
+    """A language tag as Babel writes it, without what Babel cannot."""
+    name = language.replace("-", "_")
+    try:
+        parse_locale(name)
+    except ValueError:
+        return name.partition("_")[0]
+    return name

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, MissingExtra
 from ...recipe import ParallelSpec, SourceSpec
 from ..languages import contradicts, language_name
-from ..lines import check_encoding
+from ..lines import byte_blocks, check_encoding
 from ..sources import missing_file
 from ..tables import MAX_FIELD_CHARS, file_lines
 from .rows import SKIP_HINT, Item, Items, ParallelRow, too_long
 
-HEADER_LINES = 200
 _STRING = re.compile(r'(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[\d\])?)\s*)?("(?:[^"\\]++|\\.)*+")')
 _CHARSET = re.compile(r"Content-Type:[^\n]*charset=([A-Za-z0-9][A-Za-z0-9._-]*)", re.IGNORECASE)
 _LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
@@ -90,10 +88,12 @@ def _pairs(message: Any, spec: ParallelSpec, where: str) -> Iterator[Item]:
 def _messages(path: Path, encoding: str) -> Iterator[tuple[int, list[str] | DataError]]:
     """The lines of one message at a time and the number of the first, or what is wrong with one of them.
 
-    A message ends where, after its msgstr, a comment, a msgctxt or a msgid stands. Of comments the flag fuzzy is kept.
+    A message ends before a comment, before the msgid or msgctxt of another, and, once it has a msgstr or cannot be read,
+    at a blank line: so one that is broken harms no other. Of comments the flag fuzzy is kept.
     """
-    start, size, translated = 0, 0, False
+    start, size = 0, 0
     lines: list[str] = []
+    keywords: set[str] = set()
     problem: DataError | None = None
     for number, line in file_lines(path, encoding):
         text = "" if isinstance(line, DataError) else line.strip()
@@ -101,16 +101,18 @@ def _messages(path: Path, encoding: str) -> Iterator[tuple[int, list[str] | Data
         body = text[2:].lstrip() if old else text
         found = _STRING.fullmatch(body) if len(body) <= MAX_FIELD_CHARS else None
         keyword = (found[1] if found else None) or ""
-        if translated and (body.startswith("#") or keyword in ("msgctxt", "msgid")):
+        blank = not body and not isinstance(line, DataError)
+        new = keyword in ("msgctxt", "msgid") and "msgid" in keywords
+        if size and (new or body.startswith("#") or (blank and ("msgstr" in keywords or problem is not None))):
             yield start, problem or lines
-            lines, problem, size, translated = [], None, 0, False
+            lines, keywords, problem, size = [], set(), None, 0
         if body.startswith("#"):
-            if body.startswith("#,") and "fuzzy" in body:
-                lines = lines or ["#, fuzzy"]
-        elif body or isinstance(line, DataError):
+            if body.startswith("#,") and "fuzzy" in re.split(r"[,\s]+", body):
+                lines = ["#, fuzzy"]
+        elif not blank:
             start = start if size else number
             size += len(body) + 1
-            translated = translated or keyword.startswith("msgstr")
+            keywords.add(keyword.partition("[")[0])
             problem = problem or _line_problem(path, number, line, found, size)
             if problem is None and found is not None:
                 lines.append(("#~ " if old else "") + f"{keyword} {found[2]}".lstrip())
@@ -136,8 +138,7 @@ def _encoding(path: Path, spec: ParallelSpec) -> str:
     given = check_encoding(spec.encoding, path)
     if given != "utf-8":
         return given
-    head = "".join(line for _, line in islice(file_lines(path, "latin-1"), HEADER_LINES) if isinstance(line, str))
-    found = _CHARSET.search(head)
+    found = _CHARSET.search(next(byte_blocks(path), b"").decode("latin-1"))
     return check_encoding(found[1], path) if found and found[1] != "CHARSET" else given
 
 

@@ -24,7 +24,7 @@ from ..tables import MAX_FIELD_CHARS
 from .rows import Item, Items, ParallelRow, too_long
 
 MAX_DEPTH = 100
-MAX_PROLOG_BYTES = 1 << 14
+MAX_PROLOG_BYTES = 1 << 13
 MAX_TAG_BYTES = 1 << 22
 MAX_LANGUAGES_NAMED = 50
 MAX_TAG_CHARS = 40
