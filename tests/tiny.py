@@ -79,7 +79,7 @@ def pairs() -> list[tuple[str, str]]:
     return list(zip(english, korean, strict=False))
 
 
-ASKED = {"multilingual-mse": ["en-ko.tsv"], "multilingual-small": ["sentences.txt"]}
+ASKED = {"korean-search": ["corpus.txt"], "multilingual-mse": ["en-ko.tsv"], "multilingual-small": ["sentences.txt"]}
 """Shipped recipes of the task embedding that name files of the user's."""
 
 
@@ -89,6 +89,7 @@ def write_asked(folder: Path, name: str) -> list[Path]:
         "en-ko.tsv": "".join(f"{first}\t{second}\n" for first, second in pairs()),
         "sentences.txt": "".join(f"{text}\n" for text in SENTENCES),
     }
+    texts["corpus.txt"] = texts["sentences.txt"]
     for file in ASKED[name]:
         (folder / file).write_text(texts[file], encoding="utf-8")
     return [folder / file for file in ASKED[name]]

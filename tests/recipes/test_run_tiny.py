@@ -24,6 +24,7 @@ CHANGES = {
     # What does not fit a teacher of 4 layers, 48 wide with 4 heads, and who makes all three files.
     "quickstart": [f"export.presets={ALL}", "data.augment.sentences=60", "data.augment.max_words=25"],
     "sbert-mini": ["student.layers=2"],
+    "korean-search": ["student.layers=2", "data.dev.share=0.2", "stages.0.matryoshka=[24, 12]", "vectors.dims=[24, 12]"],
     "multilingual-mse": ["student.layers=2", "data.dev.share=0.2"],
     "multilingual-small": ["student.layers=2", "data.dev.share=0.2"],
     "static": [f"export.presets={ALL}", "data.augment.sentences=60", "data.augment.max_words=25", "student.dim=24"],

@@ -22,7 +22,7 @@ OF_TASK = {
     "tinybert-qa": "spans",
     "tinybert-task": "classification",
 }
-ASKING = {"multilingual-mse": "data.parallel.0", "multilingual-small": "data.train.0"}
+ASKING = {"korean-search": "data.train.0", "multilingual-mse": "data.parallel.0", "multilingual-small": "data.train.0"}
 """Recipes of the task embedding that need a file of the user's -> where they name it."""
 OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
 
@@ -118,3 +118,11 @@ def test_the_mini_student_answers_in_the_teachers_space():
     recipe = load_recipe("sbert-mini")
     assert recipe.student.projection == "keep"
     assert recipe.student.from_ != "teacher"
+
+
+def test_the_search_student_has_shorter_vectors_that_are_trained_and_judged():
+    recipe = load_recipe("korean-search")
+    assert recipe.teacher.prompt == "query: "
+    assert recipe.stages[0].matryoshka == recipe.vectors.dims == (256, 128, 64)
+    assert recipe.student.vocabulary.languages == ("ko", "en")
+    assert recipe.train.select_by == "agreement_spearman"
