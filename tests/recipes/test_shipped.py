@@ -23,6 +23,9 @@ OF_TASK = {
     "tinybert-task": "classification",
 }
 OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
+TEACHING = {"sbert-sts": ["sts_cosine"], "sbert-nli-sts": ["nli_ranking", "sts_cosine"], "simcse": ["simcse"]}
+"""Those that train a sentence teacher first, with its objectives."""
+OF_EMBEDDING += TEACHING
 
 
 def test_these_are_shipped():
@@ -77,7 +80,20 @@ def test_the_resolved_form_is_complete_and_gives_itself(name):
     tree = yaml.safe_load(to_yaml(recipe))
     assert load_recipe(tree) == recipe
     assert tree == recipe.to_dict()
-    assert set(tree) == {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "measure", "report"}
+    assert set(tree) == {
+        "name",
+        "seed",
+        "task",
+        "teacher",
+        "data",
+        "student",
+        "stages",
+        "train",
+        "export",
+        "vectors",
+        "measure",
+        "report",
+    }
 
 
 @pytest.mark.parametrize("name", OF_TASK)
@@ -86,6 +102,12 @@ def test_a_task_fine_tunes_its_teacher_and_judges_by_its_metric(name):
     assert recipe.teacher.finetune is not None
     assert recipe.train.select_by == "task_metric"
     assert recipe.train.dropout, "labels can be overfitted"
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_a_sentence_teacher_is_trained_in_stages(name):
+    spec = load_recipe(name).teacher.finetune
+    assert [stage.objective for stage in spec.stages] == TEACHING[name]
 
 
 def test_task_distillation_has_two_stages():
