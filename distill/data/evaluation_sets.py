@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..recipe_data import EvaluationSpec, SourceSpec
+from .sentences import split_documents
 from .sources import ScoredPairs
-from .split import split_text
 
 Languages = tuple[str, str] | None
 
@@ -119,8 +119,7 @@ class RetrievalSet:
         """
         if self.unit == "text":
             return self.documents, np.arange(len(self.documents), dtype=np.int64)
-        parts = [(place, part) for place, text in enumerate(self.documents) for part in split_text(text) or [text]]
-        return [part for _, part in parts], np.array([place for place, _ in parts], dtype=np.int64)
+        return split_documents(self.documents)
 
 
 EvaluationSet = ScoredPairs | TranslationSet | TransferSet | RetrievalSet
