@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from .recipe_load import load_recipe
     from .report.model import Report
     from .runtime.encoder import load
+    from .search import SearchIndex
     from .teaching import teach
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Report",
+    "SearchIndex",
     "__version__",
     "augment_texts",
     "check_recipe",
@@ -36,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "Report": "report.model",
+    "SearchIndex": "search",
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
     "export_onnx": "export.onnx",

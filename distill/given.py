@@ -12,7 +12,7 @@ import numpy as np
 from teachers.load import Teacher, as_teacher
 from teachers.spec import TeacherSpec
 
-from .data.sources import ScoredPairs
+from .data.evaluation import EvaluationSet, RetrievalSet, ScoredPairs, TransferSet, TranslationSet
 from .errors import DataError, ModelError
 from .files import sha256_file
 from .recipe_load import Overrides
@@ -90,20 +90,25 @@ def given_sentences(train: object) -> list[str]:
     return sentences
 
 
-def given_pairs(evaluate: object) -> dict[str, ScoredPairs]:
-    """Labelled sets by name, each with `sentences1`, `sentences2` and `scores`; scores may be any list of numbers.
+def given_sets(evaluate: object) -> dict[str, EvaluationSet]:
+    """Evaluation sets by name: of any kind, or objects with `sentences1`, `sentences2` and `scores`, any list of numbers.
 
     Raises:
         DataError: it is no such thing.
     """
-    expected = "a mapping: name -> distill.data.sources.ScoredPairs"
+    expected = "a mapping: name -> distill.data.evaluation.ScoredPairs or another set of that module"
     if not isinstance(evaluate, Mapping):
         raise DataError("these are no labelled sets", where="evaluate", got=type(evaluate).__name__, expected=expected)
-    found = {}
+    found: dict[str, EvaluationSet] = {}
     for name, pairs in evaluate.items():
+        if isinstance(pairs, TranslationSet | TransferSet | RetrievalSet):
+            found[str(name)] = pairs
+            continue
         try:
             scores = np.asarray(pairs.scores, dtype=np.float64)
-            found[str(name)] = ScoredPairs(list(pairs.sentences1), list(pairs.sentences2), scores)
+            found[str(name)] = ScoredPairs(
+                list(pairs.sentences1), list(pairs.sentences2), scores, getattr(pairs, "languages", None)
+            )
         except (AttributeError, TypeError, ValueError) as error:
             got = f"{type(pairs).__name__}: {error}"
             raise DataError("this is no labelled set", where=f"evaluate['{name}']", got=got, expected=expected) from error

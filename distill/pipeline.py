@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from teachers.store import StoredRows
 
 from .augmenting import run_key, run_mask
 from .data.augment.vocabulary import whole_words
+from .data.evaluation import EvaluationSet, set_values, sources_of_set
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
@@ -27,7 +29,7 @@ from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, read_json, write_json
-from .given import given_pairs, given_sentences, given_teacher, source_key, split_objects
+from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
@@ -48,9 +50,7 @@ from .train.engine import TrainingData, train_student
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from .data.sources import ScoredPairs
-
-TRAINED_ON = ("train", "dev", "select-")
+TRAINED_ON = ("train", "dev", "start", "select-")
 """How the data files that decide the training begin."""
 
 
@@ -62,7 +62,7 @@ def run(
     force: bool = False,
     teacher: SentenceTransformer | Teacher | None = None,
     train: Iterable[str] | None = None,
-    evaluate: Mapping[str, ScoredPairs] | None = None,
+    evaluate: Mapping[str, EvaluationSet] | None = None,
 ) -> Report:
     """Distil, export, prove, measure and report: the whole of a recipe.
 
@@ -74,7 +74,7 @@ def run(
         force: replace what a changed recipe touches in a run folder that is there already.
         teacher: a loaded model instead of `teacher.model`; `teacher.prompt` holds for it too.
         train: sentences, or a `datasets.Dataset`, instead of `data.train`.
-        evaluate: labelled pairs by name, instead of `data.evaluate`.
+        evaluate: evaluation sets by name, instead of `data.evaluate`.
 
     Returns:
         The report, which is also on disk as report.json, report.md and report.html.
@@ -130,7 +130,7 @@ class _Run:
         self,
         teacher: SentenceTransformer | Teacher | None,
         train: Iterable[str] | None,
-        evaluate: Mapping[str, ScoredPairs] | None,
+        evaluate: Mapping[str, EvaluationSet] | None,
     ) -> Report:
         """Every stage in order; see `run`."""
         recipe, folder = self.recipe, self.folder
@@ -157,9 +157,9 @@ class _Run:
         )
         return Proof(self.recipe, folder, subject).go()
 
-    def _finetune(self, evaluate: Mapping[str, ScoredPairs] | None) -> None:
+    def _finetune(self, evaluate: Mapping[str, EvaluationSet] | None) -> None:
         """Train the teacher first, or take the one that an earlier run with the same inputs trained."""
-        train_teacher(self.recipe, self.folder, self.teacher, None if evaluate is None else given_pairs(evaluate))
+        train_teacher(self.recipe, self.folder, self.teacher, None if evaluate is None else given_sets(evaluate))
         self.teacher = tuned_teacher(self.recipe, self.folder, self.teacher)
         self.tuned = self.folder.path / "teacher"
         self._load_start()
@@ -192,7 +192,7 @@ class _Run:
             **count_parameters(self.teacher.model),
         }
 
-    def _data(self, train: Iterable[str] | None, evaluate: Mapping[str, ScoredPairs] | None) -> PreparedData:
+    def _data(self, train: Iterable[str] | None, evaluate: Mapping[str, EvaluationSet] | None) -> PreparedData:
         """Sentences for training and dev, labelled sets, written to data/."""
         spec = self.recipe.data
         given: dict[str, Any] = {}
@@ -200,13 +200,17 @@ class _Run:
             train = given_sentences(train)
             given["train"] = train
         if evaluate is not None:
-            evaluate = given_pairs(evaluate)
-            given["evaluate"] = {name: [p.sentences1, p.sentences2, p.scores.tolist()] for name, p in evaluate.items()}
-        sources = [*([] if train is not None else spec.train), *spec.evaluate.values(), spec.dev, *spec.selecting.values()]
+            evaluate = given_sets(evaluate)
+            given["evaluate"] = {name: set_values(rows) for name, rows in evaluate.items()}
+        pairs = [name for pair in spec.parallel for name in (pair.source, pair.target) if name is not None]
+        sets = [*spec.evaluate.values(), *spec.selecting.values()]
+        sources = [*([] if train is not None else spec.train), *spec.start, spec.dev]
+        sources += [source for rows in sets for source in sources_of_set(rows).values()]
+        named = [source.source for source in sources if isinstance(source, SourceSpec)]
         mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
-            "files": {s.source: source_key(s.source) for s in sources if isinstance(s, SourceSpec)},
+            "files": {name: source_key(name) for name in [*named, *pairs]},
             "augment": run_key(self.recipe, mask, self.teacher_key),
             "given": given,
         }
@@ -216,7 +220,7 @@ class _Run:
             words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made.append(prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed))
             save_prepared(made[0], self.folder.data)
-            names = ["given sentences"] if train is not None else [s.source for s in spec.train]
+            names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
             return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
@@ -227,7 +231,9 @@ class _Run:
     def _signals(self, data: PreparedData) -> Signals:
         """What the teacher says of each text, once, from the cache where it is there."""
         size = self.recipe.teacher.batch_size
-        found, work = labelling(self.teacher, self.teacher_key, data, name="the teacher", batch_size=size)
+        found, work = labelling(
+            self.teacher, self.teacher_key, data.train_goals, data.dev_goals, name="the teacher", batch_size=size
+        )
         facts = self.folder.stage("signals", {"teacher": self.teacher_key, "data": self._trained_on()}, [], work)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found
@@ -238,7 +244,9 @@ class _Run:
             return None
         name = self.recipe.student.start
         start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
-        found, work = labelling(start, self.start_key, data, name="the start model", batch_size=size)
+        found, work = labelling(
+            start, self.start_key, [*data.train, *data.start], data.dev, name="the start model", batch_size=size
+        )
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found
 
@@ -262,6 +270,7 @@ class _Run:
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
             "data": self._trained_on(),
+            "language_temperature": recipe.data.language_temperature,
             "signals": self.signal_key,
             "torch": versions().get("torch"),
         }
@@ -275,16 +284,23 @@ class _Run:
                 folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
             dev = [prompt + text for text in data.dev]
+            pairs = data.translations
+            if pairs is not None:
+                pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
+            toward_start = None
+            if start is not None:
+                more = [*texts, *(prompt + text for text in data.start)]
+                toward_start = TrainingData(more, dev, start.train.gather, start.dev_vectors())
             student = self._cut(texts, signals.train, place)
             metric = select_metric(student.model, data.select) if data.select else None
             facts = train_student(
                 recipe,
                 student,
-                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric),
+                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric, pairs),
                 teacher_normalizes=self.teacher.normalizes,
                 work=place,
                 log=folder.log,
-                start=None if start is None else TrainingData(texts, dev, start.train.gather, start.dev_vectors()),
+                start=toward_start,
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
                 inner=running_teacher(recipe, self.teacher, self.start, student),

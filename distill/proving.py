@@ -81,7 +81,7 @@ class Encoder:
     ) -> None:
         self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
         self.teacher_key = dict(teacher_key)
-        self.judged_by: dict[str, Any] = {}
+        self.judged_by: dict[str, Any] = {"vectors": recipe.vectors.model_dump(mode="json")}
         self.teacher_given, self.teacher_folder = teacher_given, teacher_folder
 
     def export(self) -> dict[str, dict[str, int]]:
@@ -96,8 +96,9 @@ class Encoder:
 
     def quality(self) -> dict[str, Any]:
         """See `Subject`."""
-        presets, predictions = self.recipe.export.presets, self.folder.path / "predictions"
-        return evaluate_models(self.teacher, self.student.model, self.folder.student, presets, self.data, predictions)
+        recipe, predictions, place = self.recipe, self.folder.path / "predictions", self.folder.student
+        presets, vectors = recipe.export.presets, recipe.vectors
+        return evaluate_models(self.teacher, self.student.model, place, presets, self.data, predictions, vectors)
 
     def teacher_variant(self) -> Variant:
         """See `Subject`; a teacher that came as an object is saved first."""

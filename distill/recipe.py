@@ -100,9 +100,10 @@ class TrainSpec(Schema):
             define, without resume or mixed precision.
         precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
         select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
-            `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (and of translation sets in
-            `data.select`) find their translation, mean over languages and both ways. `task_metric` (accuracy, F1, ...) is
-            the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say nothing yet.
+            `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (or, where there are any, of the
+            translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
+            (accuracy, F1, ...) is the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say
+            nothing yet.
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.

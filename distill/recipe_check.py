@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from teachers.spec import SentenceFinetuneSpec
@@ -15,6 +16,7 @@ from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
+Check = Callable[[SourceSpec], list[DistillError]]
 TRACKERS = {
     "azure_ml": "azureml",
     "clearml": "clearml",
@@ -30,6 +32,7 @@ TRACKERS = {
     "wandb": "wandb",
 }
 """What `train.report_to` may name -> the package it needs."""
+_FETCHED = "{path}: '{source}' is a data set of the hub; a run fetches it if it is not in the cache"
 
 
 def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collection[str] = ()) -> list[str]:
@@ -50,7 +53,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     resolved = load_recipe(recipe, overrides)
     notes: list[str] = []
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
-    problems += [*_teaching(resolved, notes), *check_augment(resolved, notes)]
+    problems += [*_parallel(resolved, notes), *_teaching(resolved, notes), *check_augment(resolved, notes)]
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -74,39 +77,56 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
 
 
 def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
-    from .data.labelled_check import check_labelled
-    from .data.sources import check_source, source_kind
+    from .data.sources import source_kind
 
-    for path, spec in data_sources(recipe):
+    for path, spec, check in data_sources(recipe):
         if any(path.startswith(f"data.{part}.") for part in given):
             continue
         try:
-            if recipe.task == "embedding":
-                problems = check_source(spec)
-            else:
-                problems = check_labelled(spec, recipe.task, labelled=not path.startswith("data.unlabelled"))
+            problems = check(spec)
             hub = not problems and source_kind(spec) == "hub"
         except DistillError as error:
             problems, hub = [error], False
         for problem in problems:
             yield placed(problem, path)
         if hub:
-            notes.append(f"{path}: '{spec.source}' is a data set of the hub; a run fetches it if it is not in the cache")
+            notes.append(_FETCHED.format(path=path, source=spec.source))
 
 
-def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec]]:
-    """Every source that a recipe reads, with its path in the recipe."""
-    data = recipe.data
-    for number, spec in enumerate(data.train):
-        yield f"data.train.{number}", spec
+def _parallel(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
+    from .data.parallel.read import check_parallel, is_hub
+
+    for number, spec in enumerate(recipe.data.parallel):
+        path = f"data.parallel.{number}"
+        problems = check_parallel(spec, on_bad_row=recipe.data.on_bad_row)
+        yield from (placed(problem, path) for problem in problems)
+        if not problems and is_hub(spec):
+            notes.append(_FETCHED.format(path=path, source=spec.source))
+
+
+def data_sources(recipe: Recipe) -> Iterator[tuple[str, SourceSpec, Check]]:
+    """Every source that a recipe reads, with its path in the recipe and what looks for its problems."""
+    from .data.evaluation_check import check_part
+    from .data.evaluation_sets import sources_of_set
+    from .data.labelled_check import check_labelled
+    from .data.sources import check_source
+
+    data, embedding = recipe.data, recipe.task == "embedding"
+    plain: Check = check_source if embedding else lambda spec: check_labelled(spec, recipe.task)
+    for part in ("train", "start"):
+        for number, spec in enumerate(getattr(data, part)):
+            yield f"data.{part}.{number}", spec, plain
     if isinstance(data.dev, SourceSpec):
-        yield "data.dev", data.dev
-    for name, labelled in data.evaluate.items():
-        yield f"data.evaluate.{name}", labelled
-    for name, labelled in data.selecting.items():
-        yield "data.select" if isinstance(data.select, SourceSpec) else f"data.select.{name}", labelled
+        yield "data.dev", data.dev, plain
+    sets = {f"data.evaluate.{name}": labelled for name, labelled in data.evaluate.items()}
+    one = isinstance(data.select, SourceSpec)
+    sets |= {"data.select" if one else f"data.select.{name}": labelled for name, labelled in data.selecting.items()}
+    for path, labelled in sets.items():
+        for part, source in sources_of_set(labelled).items():
+            check = functools.partial(check_part, labelled, part) if embedding else plain
+            yield f"{path}.{part}" if part else path, source, check
     for number, spec in enumerate(data.unlabelled):
-        yield f"data.unlabelled.{number}", spec
+        yield f"data.unlabelled.{number}", spec, lambda spec: check_labelled(spec, recipe.task, labelled=False)
 
 
 def _teaching(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:

@@ -82,8 +82,8 @@ class ParallelSpec(Schema):
             file of the first language.
         target: the text file of the second language, line by line (Moses).
         languages: tags of the two, such as [en, ko].
-        columns: the two sides in tables, by name or 0-based number; None takes columns named like the languages, else
-            the first two.
+        columns: the two sides in tables, by name or 0-based number; None takes columns named like the languages, those of
+            usual names such as source and target, or the only two that there are.
         format: where the endings do not tell.
         header, quoting, split, subset, revision, limit, encoding: as in `SourceSpec`.
     """

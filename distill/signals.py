@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from teachers.load import Teacher
 from teachers.store import EmbeddingStore, StoredRows
 
-from .data.prepare import PreparedData
 from .files import cache_dir
 from .progress import note, track
 
@@ -44,14 +43,14 @@ class Signals:
 
 
 def labelling(
-    teacher: Teacher, key: dict[str, Any], data: PreparedData, *, name: str, batch_size: int
+    teacher: Teacher, key: dict[str, Any], train: Sequence[str], dev: Sequence[str], *, name: str, batch_size: int
 ) -> tuple[Signals, Callable[[], dict[str, Any]]]:
     """Embeddings of training and dev sentences by one model, and the work that makes them.
 
     Args:
         teacher: the model.
         key: its fingerprint, which names its store.
-        data: the sentences.
+        train, dev: the sentences that it reads.
         name: of the model in notes.
         batch_size: sentences per forward.
 
@@ -63,7 +62,7 @@ def labelling(
     found: list[StoredRows] = []
 
     def work() -> dict[str, Any]:
-        for texts in (data.train, data.dev):
+        for texts in (train, dev):
             found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
         computed, reused = sum(rows.new_sentences for rows in found), sum(rows.reused for rows in found)
         note(f"signals: {computed:,} sentences through {name}, {reused:,} from the cache")

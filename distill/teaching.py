@@ -23,9 +23,9 @@ from teachers.finetune.sbert import Surroundings, finetune_encoder
 from teachers.load import Teacher, load_encoder, load_teacher
 from teachers.spec import SentenceFinetuneSpec
 
-from .data.prepare import fold
-from .data.sources import ScoredPairs, read_pairs
+from .data.evaluation import EvaluationSet, ScoredPairs, read_set, texts_of
 from .data.teaching import read_teaching
+from .data.text import fold
 from .errors import UserError
 from .evaluate.ranks import spearman
 from .evaluate.sts import evaluate_sts, pair_scores
@@ -111,7 +111,7 @@ def prepared_teacher(recipe: Recipe, teacher: Teacher) -> Teacher:
 
 
 def train_teacher(
-    recipe: Recipe, folder: RunDir, teacher: Teacher, evaluate: Mapping[str, ScoredPairs] | None = None
+    recipe: Recipe, folder: RunDir, teacher: Teacher, evaluate: Mapping[str, EvaluationSet] | None = None
 ) -> dict[str, Any]:
     """The stage `finetune` of a run: `teacher/` is made, unless it is there and nothing that decides it has changed.
 
@@ -119,7 +119,7 @@ def train_teacher(
         recipe: says how, and on what.
         folder: the run folder, opened.
         teacher: from `prepared_teacher`; trained in place.
-        evaluate: labelled sets to use instead of `data.evaluate`.
+        evaluate: sets to use instead of `data.evaluate`. The table is of sts sets; no text of any set is trained on.
 
     Returns:
         Facts: {"start", "path", "precision", "stages": [...], "removed_evaluation", ...}.
@@ -127,10 +127,11 @@ def train_teacher(
     spec, data = recipe.teacher.finetune, recipe.data
     assert isinstance(spec, SentenceFinetuneSpec), "called where the recipe asks for it"
     counts: Counter[str] = Counter()
-    read = functools.partial(read_pairs, on_bad_row=data.on_bad_row, counts=counts)
-    sets = {name: read(one) for name, one in data.evaluate.items()} if evaluate is None else dict(evaluate)
-    select = {name: read(one) for name, one in data.selecting.items()}
-    rows = stage_rows(recipe, spec, held_out([*sets.values(), *select.values()]), counts)
+    read = functools.partial(read_set, on_bad_row=data.on_bad_row, counts=counts)
+    every = {name: read(one) for name, one in data.evaluate.items()} if evaluate is None else dict(evaluate)
+    choosing = {name: read(one) for name, one in data.selecting.items()}
+    rows = stage_rows(recipe, spec, held_out([*every.values(), *choosing.values()]), counts)
+    sets, select = _scored(every), _scored(choosing)
     inputs = {
         "seed": recipe.seed,
         "start": teacher.fingerprint(),
@@ -201,9 +202,13 @@ def stage_rows(recipe: Recipe, spec: SentenceFinetuneSpec, held: frozenset[str],
     return found
 
 
-def held_out(sets: Iterable[ScoredPairs]) -> frozenset[str]:
-    """The texts of labelled sets, folded: two texts are the same if they differ in case, spaces and punctuation alone."""
-    return frozenset(fold(text) for pairs in sets for side in (pairs.sentences1, pairs.sentences2) for text in side)
+def held_out(sets: Iterable[EvaluationSet]) -> frozenset[str]:
+    """The texts of evaluation sets, folded: two texts are the same if they differ in case, spaces and punctuation alone."""
+    return frozenset(fold(text) for rows in sets for text in texts_of(rows))
+
+
+def _scored(sets: Mapping[str, EvaluationSet]) -> dict[str, ScoredPairs]:
+    return {name: rows for name, rows in sets.items() if isinstance(rows, ScoredPairs)}
 
 
 def _without(columns: Mapping[str, list[Any]], held: frozenset[str], counts: Counter[str]) -> dict[str, list[Any]]:

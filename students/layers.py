@@ -89,12 +89,14 @@ def choose_layers(available: int, layers: int | Sequence[int]) -> list[int]:
     return chosen
 
 
-def cut_layers(encoder: SentenceTransformer, indices: Sequence[int]) -> SentenceTransformer:
-    """A copy of `encoder` with some of its layers, sharing nothing with it.
+def cut_layers(encoder: SentenceTransformer, indices: Sequence[int], *, shared: bool = False) -> SentenceTransformer:
+    """A copy of `encoder` with some of its layers, sharing nothing with it unless told to.
 
     Args:
         encoder: a SentenceTransformer whose first module is a transformer; left as it is.
         indices: 0-based indices of the layers to keep, rising.
+        shared: take the weights and the tokenizer themselves instead of copies: a model to look at, not to train, which
+            takes next to no memory.
 
     Returns:
         The shorter model, config included.
@@ -106,7 +108,8 @@ def cut_layers(encoder: SentenceTransformer, indices: Sequence[int]) -> Sentence
     if original is None:
         raise ModelError("a student of layers starts from a transformer, and this model has none", where="student.from")
     check_cut(original, indices)
-    cut = copy.deepcopy(encoder)
+    kept = [*encoder.parameters(), *encoder.buffers(), encoder.tokenizer] if shared else []
+    cut = copy.deepcopy(encoder, {id(part): part for part in kept})
     keep_layers(cut.transformers_model, indices)
     return cut
 

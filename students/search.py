@@ -55,7 +55,8 @@ def search_layers(
     fixed = {0} if model is not None and model.config.model_type == "modernbert" else set()
 
     def agreement(kept: Sequence[int]) -> float:
-        found = cut_layers(encoder, kept).encode(rows, prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)
+        cut = cut_layers(encoder, kept, shared=True)
+        found = cut.encode(rows, prompt="", batch_size=64, show_progress_bar=False, convert_to_numpy=True)
         ours = _pair_cosines(found)
         if not ours.std() or not wanted.std():  # nothing can agree with similarities that are all alike
             return -1.0

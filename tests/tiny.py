@@ -73,6 +73,28 @@ def sts_rows(count: int = 60, seed: int = 3) -> list[tuple[str, str, float]]:
     return rows
 
 
+def pairs() -> list[tuple[str, str]]:
+    """140 English sentences, each with a Korean one: no translations, but a fixed partner each."""
+    english, korean = ([text for text in SENTENCES if text.isascii() is latin] for latin in (True, False))
+    return list(zip(english, korean, strict=False))
+
+
+ASKED = {"korean-search": ["corpus.txt"], "multilingual-mse": ["en-ko.tsv"], "multilingual-small": ["sentences.txt"]}
+"""Shipped recipes of the task embedding that name files of the user's."""
+
+
+def write_asked(folder: Path, name: str) -> list[Path]:
+    """Write the files that a shipped recipe of the task embedding names, and tell where they are."""
+    texts = {
+        "en-ko.tsv": "".join(f"{first}\t{second}\n" for first, second in pairs()),
+        "sentences.txt": "".join(f"{text}\n" for text in SENTENCES),
+    }
+    texts["corpus.txt"] = texts["sentences.txt"]
+    for file in ASKED[name]:
+        (folder / file).write_text(texts[file], encoding="utf-8")
+    return [folder / file for file in ASKED[name]]
+
+
 @functools.cache
 def _wordpiece() -> str:
     """tokenizer.json of a WordPiece tokenizer with the letters and words of `SENTENCES`."""

@@ -39,7 +39,7 @@ def sentence_columns(table: Table, columns: Sequence[Column] | None) -> list[int
         raise DataError(
             "this source has no text column" if not found else "this source has more than one text column",
             where=table.where,
-            got=", ".join(names) or _known(table),
+            got=", ".join(names) or known_columns(table),
             hint=f"name the columns to read: columns: [{', '.join(names or ['text'])}]",
         )
     return found
@@ -68,7 +68,7 @@ def pair_columns(table: Table, columns: Sequence[Column] | None) -> list[int]:
     raise DataError(
         "cannot tell which columns are sentence 1, sentence 2 and the score",
         where=table.where,
-        got=_known(table),
+        got=known_columns(table),
         expected="columns named sentence1, sentence2, score",
         hint="name them in this order: columns: [sentence1, sentence2, score]",
     )
@@ -86,13 +86,13 @@ def position(table: Table, column: Column) -> int:
         if 0 <= column < width:
             return column
         raise DataError(
-            f"no column number {column}", where=table.where, expected=_known(table), hint="the first column is number 0"
+            f"no column number {column}", where=table.where, expected=known_columns(table), hint="the first column is number 0"
         )
     if names is None:
         raise DataError(
             f"no column '{column}': the columns of this source have no names",
             where=table.where,
-            expected=_known(table),
+            expected=known_columns(table),
             hint="use numbers such as columns: [0], or set header: true if the first row holds names",
         )
     if names.count(column) != 1:
@@ -100,7 +100,7 @@ def position(table: Table, column: Column) -> int:
         raise DataError(
             f"{'more than one' if many else 'no'} column '{column}'",
             where=table.where,
-            expected=_known(table),
+            expected=known_columns(table),
             hint="use the column's number" if many else nearest(column, names),
         )
     return names.index(column)
@@ -125,7 +125,8 @@ def _name(table: Table, number: int) -> Column:
     return table.names[number] if table.names is not None else number
 
 
-def _known(table: Table) -> str:
+def known_columns(table: Table) -> str:
+    """The columns that a table has, in words, for an error."""
     if table.names is not None:
         return "columns " + ", ".join(table.names) if table.names else "no columns"
     count = len(table.first or ())

@@ -42,11 +42,7 @@ class Lines(Iterator[str]):
         self.path = path
         self.encoding = check_encoding(encoding, path)
         self.number = 0
-        try:
-            opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")  # noqa: SIM115
-        except OSError as error:
-            raise unreadable(path, error) from error
-        self._binary = cast(IO[bytes], opened)
+        self._binary = open_bytes(path)
         self._text: io.TextIOWrapper | None = None
         if "\n".encode(self.encoding) != b"\n":  # UTF-16 and its like: bytes cannot be cut at b"\n"
             self._text = io.TextIOWrapper(self._binary, encoding=self.encoding, newline="")
@@ -109,6 +105,35 @@ class Lines(Iterator[str]):
                 got=error,
                 hint="set `encoding` to the one the file was written in",
             ) from error
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A file's bytes, those of one that ends in .gz unpacked.
+
+    Raises:
+        DataError: the file cannot be opened.
+    """
+    try:
+        return cast(IO[bytes], gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def byte_blocks(path: Path, size: int = 1 << 16) -> Iterator[bytes]:
+    """A file's bytes (see `open_bytes`), at most `size` at a time.
+
+    Raises:
+        DataError: the file cannot be opened or read to its end.
+    """
+    with open_bytes(path) as stream:
+        while True:
+            try:
+                block = stream.read(size)
+            except (OSError, EOFError, zlib.error) as error:
+                raise unreadable(path, error) from error
+            if not block:
+                return
+            yield block
 
 
 def check_encoding(encoding: str, path: Path) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import math
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,14 @@ from .augment.base import Example
 from .augment.make import maker_for
 from .augment.stream import augment_in_blocks
 from .augment.vocabulary import mix_vocabulary
-from .saved import PreparedData, load_prepared, save
-from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_pairs, read_sentences
+from .evaluation import EvaluationSet, read_set, texts_of
+from .saved import PreparedData, Translations, load_prepared, save
+from .sources import PYTHON_DOCS, UNREADABLE, ScoredPairs, make_pairs, read_sentences
+from .text import digest, fold, normalise
+from .translations import Row, read_translations
 
 __all__ = ["COUNTED", "PreparedData", "fold", "load_prepared", "normalise", "prepare", "save"]
 
-_NOT_ALNUM = re.compile("[^a-z0-9]+")
 _NAME = re.compile("[A-Za-z0-9_-]+")
 
 COUNTED = ("read", "bad_rows", "too_short", "too_long", "duplicates", "removed_evaluation", "removed_dev", "train", "dev")
@@ -37,7 +38,7 @@ def prepare(
     data: DataSpec,
     *,
     train: Iterable[str] | None = None,
-    evaluate: Mapping[str, ScoredPairs] | None = None,
+    evaluate: Mapping[str, EvaluationSet] | None = None,
     words: Sequence[str] = (),
     mask: str | None = None,
     seed: int = 0,
@@ -63,33 +64,34 @@ def prepare(
     """
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     if evaluate is None:
-        labelled = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
+        labelled = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.evaluate.items()}
     else:
-        labelled = {name: _given_pairs(pairs, name) for name, pairs in evaluate.items()}
-    select = {name: read_pairs(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
-    blocked = {
-        _digest(fold(text))
-        for pairs in (*labelled.values(), *select.values())
-        for side in (pairs.sentences1, pairs.sentences2)
-        for text in side
-    }
+        labelled = {name: _given_set(rows, name) for name, rows in evaluate.items()}
+    select = {name: read_set(spec, on_bad_row=data.on_bad_row, counts=counts) for name, spec in data.selecting.items()}
+    blocked = {digest(text) for rows in (*labelled.values(), *select.values()) for text in texts_of(rows)}
     held_out: dict[bytes, str] = {}
     if isinstance(data.dev, SourceSpec):
         dev_counts: Counter[str] = Counter()
         held_out = _clean(_read([data.dev], data, dev_counts), data, blocked, set(), dev_counts)
         counts["bad_rows"] += dev_counts["bad_rows"]
         _enough(held_out, "dev", data.dev.source, dev_counts)
+    pairs = read_translations(data.parallel, data, blocked | set(held_out), counts)
     sentences = _read(data.train, data, counts) if train is None else _given(train)
-    where = ", ".join(spec.source for spec in data.train) if train is None else "the sentences given"
-    kept = _clean(sentences, data, blocked, set(held_out), counts)
+    where = (
+        ", ".join([*(spec.source for spec in data.train), *(spec.source for spec in data.parallel)])
+        if train is None
+        else "the sentences given"
+    )
+    kept = _clean(sentences, data, blocked, set(held_out), counts, known=pairs)
+    everything = {**pairs, **{key: Row(text, text, key) for key, text in kept.items()}}
     if isinstance(data.dev, ShareSpec):
-        _enough(kept, "train and dev", where, counts, least=4)
-        dev = _share(kept, data.dev.share, data.dev_limit)
-        for key in dev:
-            del kept[key]
+        _enough(everything, "train and dev", where, counts, least=4)
+        dev = _hold_out(everything, data.dev.share, data.dev_limit)
+        pairs = {key: row for key, row in pairs.items() if key not in dev}
+        kept = {key: text for key, text in kept.items() if key not in dev}
     else:
-        _enough(kept, "train", where, counts)
-        dev = dict(sorted(held_out.items())[: data.dev_limit])
+        _enough(everything, "train", where, counts)
+        dev = {key: Row(text, text, key) for key, text in sorted(held_out.items())[: data.dev_limit]}
     report = None
     if data.augment is not None:
         blocked |= set(dev)
@@ -97,8 +99,42 @@ def prepare(
             kept = _mixed(kept, data, data.augment, words, blocked, seed, counts)
         else:
             kept, report = _varied(kept, data, data.augment, mask, blocked, seed, counts)
-    counts["train"], counts["dev"] = len(kept), len(dev)
-    return PreparedData(list(kept.values()), list(dev.values()), labelled, select, dict(counts), report)
+    rows = [*pairs.values(), *(Row(text, text, key) for key, text in kept.items())]
+    start = _for_start(data, blocked | set(dev), {*pairs, *kept}, counts)
+    counts["train"], counts["dev"] = len(rows), len(dev)
+    return PreparedData(
+        [row.text for row in rows],
+        [row.text for row in dev.values()],
+        labelled,
+        select,
+        dict(counts),
+        report,
+        translations=_translations(rows, list(dev.values())) if data.parallel else None,
+        start=start,
+    )
+
+
+def _translations(train: Sequence[Row], dev: Sequence[Row]) -> Translations:
+    """What the teacher reads for each text, and in which language each is."""
+    return Translations(*([getattr(row, name) for row in rows] for rows in (train, dev) for name in ("goal", "language")))
+
+
+def _for_start(data: DataSpec, blocked: set[bytes], known: set[bytes], counts: Counter[str]) -> list[str]:
+    """Text for the stages toward the start model alone."""
+    own: Counter[str] = Counter()
+    found = _clean(_read(data.start, data, own), data, blocked, set(), own, known=known)
+    if data.start:
+        counts["bad_rows"] += own["bad_rows"]
+        counts["start"] = len(found)
+    return list(found.values())
+
+
+def _hold_out(rows: Mapping[bytes, Row], share: float, limit: int) -> dict[bytes, Row]:
+    """Rows for dev: every text of the goals that are chosen by hash, so that no translation of theirs is trained on."""
+    goals: dict[bytes, list[bytes]] = {}
+    for key, row in rows.items():
+        goals.setdefault(row.goal_key, []).append(key)
+    return {key: rows[key] for goal in _share(goals, share, limit) for key in goals[goal]}
 
 
 def _varied(
@@ -145,19 +181,6 @@ def _mixed(
     return {**kept, **new}
 
 
-def normalise(text: str) -> str:
-    """`text` in Unicode form NFC, every run of white space one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def fold(text: str) -> str:
-    """The key under which two sentences are the same: letters and digits alone, case folded; all of it if there are none."""
-    if text.isascii():
-        return _NOT_ALNUM.sub("", text.lower()) or normalise(text)
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LNM") or normalise(text)
-
-
 def _read(specs: Iterable[SourceSpec], data: DataSpec, counts: Counter[str]) -> Iterator[str]:
     for spec in specs:
         sentences = read_sentences(spec, on_bad_row=data.on_bad_row, counts=counts)
@@ -177,12 +200,22 @@ def _given(sentences: Iterable[str]) -> Iterator[str]:
         yield sentence
 
 
-def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
-    """Labelled pairs given from Python, their content checked."""
+def _given_set(rows: EvaluationSet, name: str) -> EvaluationSet:
+    """An evaluation set given from Python, its name and content checked."""
     where = f"evaluation set '{name}'"
     if not _NAME.fullmatch(name) or name == "agreement":
         expected = "letters, digits, '-' and '_', and not 'agreement', which is the agreement with the teacher"
         raise DataError("an evaluation set cannot have this name", where=where, got=name, expected=expected)
+    if isinstance(rows, ScoredPairs):
+        return _given_pairs(rows, where)
+    for text in texts_of(rows):
+        if not isinstance(text, str):
+            raise DataError("not a text", where=where, got=repr(text), expected="a string")
+    return rows
+
+
+def _given_pairs(pairs: ScoredPairs, where: str) -> ScoredPairs:
+    """Labelled pairs given from Python, their content checked."""
     if not len(pairs.sentences1) == len(pairs.sentences2) == len(pairs.scores):
         got = f"{len(pairs.sentences1)}, {len(pairs.sentences2)} and {len(pairs.scores)}"
         raise DataError("sentences and scores differ in number", where=where, got=got)
@@ -192,13 +225,18 @@ def _given_pairs(pairs: ScoredPairs, name: str) -> ScoredPairs:
             raise DataError(
                 "not a scored pair", where=f"{where}[{index}]", got=repr(row), expected="two strings and a finite score"
             )
-    return make_pairs(rows, where)
+    return make_pairs(rows, where, pairs.languages)
 
 
 def _clean(
-    sentences: Iterable[str], data: DataSpec, blocked: set[bytes], dev: set[bytes], counts: Counter[str]
+    sentences: Iterable[str],
+    data: DataSpec,
+    blocked: set[bytes],
+    dev: set[bytes],
+    counts: Counter[str],
+    known: Container[bytes] = (),
 ) -> dict[bytes, str]:
-    """Digest -> sentence of those that are kept, in order; what is dropped is counted."""
+    """Digest -> sentence of those that are kept, in order; what is dropped is counted, what is `known` as a duplicate."""
     kept: dict[bytes, str] = {}
     for raw in sentences:
         counts["read"] += 1
@@ -209,34 +247,32 @@ def _clean(
         if len(text) > data.max_chars:
             counts["too_long"] += 1
             continue
-        key = _digest(fold(text))
+        key = digest(text)
         if key in blocked:
             counts["removed_evaluation"] += 1
         elif key in dev:
             counts["removed_dev"] += 1
-        elif key in kept:
+        elif key in kept or key in known:
             counts["duplicates"] += 1
         else:
             kept[key] = text
     return kept
 
 
-def _share(kept: dict[bytes, str], share: float, limit: int) -> dict[bytes, str]:
-    """The sentences whose digest falls into the share, in the order of their digests.
+def _share(goals: Mapping[bytes, Sequence[bytes]], share: float, limit: int) -> list[bytes]:
+    """The goals whose digest falls into the share, in the order of their digests.
 
-    At least two, at most `limit`, and two at least are left over.
+    At least two, so many that they have at most `limit` texts, and two at least are left over.
     """
-    order = sorted(kept)
+    order = sorted(goals)
     bound = int(share * 2**64)
     inside = sum(int.from_bytes(key[:8], "big") < bound for key in order)
-    return {key: kept[key] for key in order[: min(max(inside, 2), limit, len(order) - 2)]}
+    texts = itertools.accumulate(len(goals[key]) for key in order)
+    fitting = sum(count <= limit for count in texts)
+    return order[: min(max(inside, 2), max(fitting, 2), len(order) - 2)]
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=b"distill-split").digest()
-
-
-def _enough(kept: dict[bytes, str], part: str, where: str, counts: Counter[str], least: int = 2) -> None:
+def _enough(kept: Sized, part: str, where: str, counts: Counter[str], least: int = 2) -> None:
     if len(kept) >= least:
         return
     dropped = [f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTED[1:7] if counts[name]]

@@ -39,9 +39,10 @@ _PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "
 
 _END = re.compile(r"[.!?]")
 _SPLIT = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z])")
-_ABBREVIATION = re.compile(
+ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|resp|approx|Dr|Mr|Mrs|Ms|Prof|Fig|Eq|Sec|No|Vol|pp|ed|St|Inc|Ltd|[A-Z])\.)$"
 )
+"""An abbreviation, or one capital letter, whose full stop ends no sentence; searched up to the stop."""
 _ALLOWED = re.compile(r"^[A-Z][A-Za-z0-9 ,;:'\"()%&$-]*(?:\.[A-Za-z0-9 ,;:'\"()%&$-]+)*[.!?]$")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 _FRAGMENT = re.compile(r"^(?:(?:If|When|Since|While|Because|Unless|As|Although)\b[^,]*$|Whether\b[^?]*$|Authors?\b)")
@@ -117,7 +118,7 @@ def split_sentences(text: str) -> Iterator[str]:
     """Sentences of one paragraph. Abbreviations such as "e.g." do not end a sentence."""
     start = 0
     for found in _SPLIT.finditer(text):
-        if _ABBREVIATION.search(text, start, found.start()):
+        if ABBREVIATION.search(text, start, found.start()):
             continue
         yield text[start : found.end()].strip()
         start = found.end()

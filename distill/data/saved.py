@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
 from ..files import atomic_folder, read_json, write_json
 from .augment.account import write_report
-from .sources import ScoredPairs
+from .evaluation import EvaluationSet, load_set, save_set
+
+
+@dataclass(frozen=True)
+class Translations:
+    """What is known of texts that are translations of others, one value a text.
+
+    Attributes:
+        train_goals, dev_goals: the text whose teacher vector each text shall have; its own where it is no translation.
+        train_languages, dev_languages: language tags, empty where nobody said.
+    """
+
+    train_goals: list[str]
+    train_languages: list[str]
+    dev_goals: list[str]
+    dev_languages: list[str]
 
 
 @dataclass(frozen=True)
@@ -19,38 +34,57 @@ class PreparedData:
     Attributes:
         train: sentences to learn from, in the order of their sources.
         dev: held-out sentences, in an order that does not depend on that of the sources.
-        evaluate: name -> labelled pairs, untouched.
-        select: name -> labelled pairs to choose the best checkpoint by; may be empty.
+        evaluate: name -> evaluation set, untouched.
+        select: name -> set to choose the best checkpoint by; may be empty.
         counts: what was read, kept and dropped, in sentences (`bad_rows` in rows): see `distill.data.prepare.COUNTED`.
         augmented: the report of the augmentation, where variants were made just now.
+        translations: goals and languages of train and dev, where there are translations among them.
+        start: further sentences for stages toward the start model.
     """
 
     train: list[str]
     dev: list[str]
-    evaluate: dict[str, ScoredPairs]
-    select: dict[str, ScoredPairs]
+    evaluate: dict[str, EvaluationSet]
+    select: dict[str, EvaluationSet]
     counts: dict[str, int]
     augmented: dict[str, Any] | None = None
+    translations: Translations | None = None
+    start: list[str] = field(default_factory=list)
+
+    @property
+    def train_goals(self) -> list[str]:
+        """What the teacher reads for each training sentence."""
+        return self.train if self.translations is None else self.translations.train_goals
+
+    @property
+    def dev_goals(self) -> list[str]:
+        """What the teacher reads for each dev sentence."""
+        return self.dev if self.translations is None else self.translations.dev_goals
 
 
 def save(prepared: PreparedData, folder: Path) -> None:
     """Write `prepared` to `folder`, which is replaced as a whole.
 
-    It then holds train.parquet and dev.parquet (text), evaluate-NAME.parquet and select-NAME.parquet (sentence1, sentence2,
-    score), and counts.json (the counts, and the names of both kinds of sets in order). Where sentences were augmented,
+    It then holds train.parquet and dev.parquet (text; of translations also goal and language), start.parquet (text),
+    evaluate-NAME.parquet and select-NAME.parquet (see `distill.data.evaluation_saved`), and counts.json (the counts, and the
+    names of both kinds of sets in order). Where sentences were augmented,
     augmented.json and augmented.md tell what was made.
 
     Raises:
         RunError: the disk is full, read-only or forbidden.
     """
     with atomic_folder(folder) as work:
-        _write(work / "train.parquet", {"text": prepared.train})
-        _write(work / "dev.parquet", {"text": prepared.dev})
+        pairs = prepared.translations
+        for name, texts in (("train", prepared.train), ("dev", prepared.dev)):
+            more = {} if pairs is None else {part: getattr(pairs, f"{name}_{part}s") for part in ("goal", "language")}
+            _write(work / f"{name}.parquet", {"text": texts, **more})
+        if prepared.start:
+            _write(work / "start.parquet", {"text": prepared.start})
         for part, sets in (("evaluate", prepared.evaluate), ("select", prepared.select)):
-            for name, pairs in sets.items():
-                _write(work / f"{part}-{name}.parquet", _columns(pairs))
+            for name, rows in sets.items():
+                save_set(rows, work / f"{part}-{name}.parquet")
         names = {"evaluate": list(prepared.evaluate), "select": list(prepared.select)}
-        write_json(work / "counts.json", {"counts": prepared.counts, **names})
+        write_json(work / "counts.json", {"counts": prepared.counts, **names, "translations": pairs is not None})
         if prepared.augmented is not None:
             write_report(prepared.augmented, work / "augmented")
 
@@ -67,33 +101,25 @@ def load_prepared(folder: Path) -> PreparedData:
         names = {part: [str(name) for name in facts[part]] for part in ("evaluate", "select")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(folder / "counts.json", error) from error
+    start = folder / "start.parquet"
+    parts = [_read(folder / f"{name}.parquet", ["goal", "language"]) for name in ("train", "dev") if facts.get("translations")]
     return PreparedData(
+        translations=Translations(*parts[0], *parts[1]) if parts else None,
+        start=_read(start, ["text"])[0] if start.exists() else [],
         train=_read(folder / "train.parquet", ["text"])[0],
         dev=_read(folder / "dev.parquet", ["text"])[0],
-        evaluate={name: _pairs(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
-        select={name: _pairs(folder / f"select-{name}.parquet") for name in names["select"]},
+        evaluate={name: load_set(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
+        select={name: load_set(folder / f"select-{name}.parquet") for name in names["select"]},
         counts=counts,
     )
-
-
-def _columns(pairs: ScoredPairs) -> dict[str, Any]:
-    return {"sentence1": pairs.sentences1, "sentence2": pairs.sentences2, "score": pairs.scores}
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {name: pyarrow.float64() if name == "score" else pyarrow.string() for name in columns}
-    arrays = [pyarrow.array(values, types[name]) for name, values in columns.items()]
+    arrays = [pyarrow.array(values, pyarrow.string()) for values in columns.values()]
     pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), path)
-
-
-def _pairs(path: Path) -> ScoredPairs:
-    import numpy as np
-
-    first, second, scores = _read(path, ["sentence1", "sentence2", "score"])
-    return ScoredPairs(first, second, np.array(scores, dtype=np.float64))
 
 
 def _read(path: Path, names: list[str]) -> list[list[Any]]:

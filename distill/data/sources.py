@@ -28,11 +28,13 @@ class ScoredPairs:
     Attributes:
         sentences1, sentences2: the pairs' sides, n each.
         scores: float64 [n], in the unit of the source.
+        languages: tags of the two sides; None where nobody said.
     """
 
     sentences1: list[str]
     sentences2: list[str]
     scores: np.ndarray
+    languages: tuple[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.sentences1)
@@ -97,15 +99,20 @@ def read_pairs(spec: EvaluationSpec, *, on_bad_row: str, counts: Counter[str]) -
     table = open_table(spec)
     positions = pair_columns(table, spec.columns)
     rows: list[tuple[str, str, float]] = []
-    for values in good_rows(table, positions, _pair, on_bad_row, counts):
+    for values in good_rows(table, positions, pair_row, on_bad_row, counts):
         if spec.limit is not None and len(rows) >= spec.limit:
             break
         rows.append(values)
-    return make_pairs(rows, table.where)
+    return make_pairs(rows, table.where, spec.languages)
 
 
-def make_pairs(rows: list[tuple[str, str, float]], where: str) -> ScoredPairs:
+def make_pairs(rows: list[tuple[str, str, float]], where: str, languages: tuple[str, str] | None = None) -> ScoredPairs:
     """Rows of (sentence 1, sentence 2, score) as `ScoredPairs`.
+
+    Args:
+        rows: the rows.
+        where: what to call them in an error.
+        languages: tags of the two sides.
 
     Raises:
         DataError: fewer than two pairs, or scores that are all alike: no correlation is defined.
@@ -114,7 +121,7 @@ def make_pairs(rows: list[tuple[str, str, float]], where: str) -> ScoredPairs:
     if len(rows) < 2 or np.all(scores == scores[0]):
         got = "no pairs" if not rows else "1 pair" if len(rows) == 1 else f"{len(rows)} pairs, every score is {scores[0]:g}"
         raise DataError("too little to correlate with", where=where, got=got, expected="two pairs or more, of different scores")
-    return ScoredPairs([row[0] for row in rows], [row[1] for row in rows], scores)
+    return ScoredPairs([row[0] for row in rows], [row[1] for row in rows], scores, languages)
 
 
 def check_source(spec: SourceSpec) -> list[DistillError]:
@@ -130,10 +137,10 @@ def check_source(spec: SourceSpec) -> list[DistillError]:
         if isinstance(spec, EvaluationSpec):
             if source_kind(spec) != "hub":
                 table = open_table(spec)
-                _first(table, pair_columns(table, spec.columns), _pair)
+                check_first(table, pair_columns(table, spec.columns), pair_row)
         elif source_kind(spec) == "file":
             table = open_table(spec)
-            _first(table, sentence_columns(table, spec.columns), row_texts)
+            check_first(table, sentence_columns(table, spec.columns), row_texts)
         elif source_kind(spec) == PYTHON_DOCS:
             _check_python_docs(spec)
     except DistillError as problem:
@@ -216,7 +223,7 @@ def good_rows(
             raise value
 
 
-def _first(table: Table, positions: list[int], convert: Callable[[Table, list[int], Row], Any]) -> None:
+def check_first(table: Table, positions: list[int], convert: Callable[[Table, list[int], Row], Any]) -> None:
     """Read the first row; an empty table is an error too."""
     row = next(iter(table.read(positions)), None) if positions else None
     value = DataError("this source is empty", where=table.where) if row is None else convert(table, positions, row)
@@ -237,7 +244,7 @@ def row_texts(table: Table, positions: list[int], row: Row) -> tuple[str, ...] |
     return values
 
 
-def _pair(table: Table, positions: list[int], row: Row) -> tuple[str, str, float] | DataError:
+def pair_row(table: Table, positions: list[int], row: Row) -> tuple[str, str, float] | DataError:
     """The row's two sentences and score, or what is wrong with it."""
     line, values = row
     if isinstance(values, DataError):

@@ -14,7 +14,7 @@ from .model import build_report
 from .schema import Model, Report
 from .sections import data_facts, model_facts, usage
 from .tables import models_table, parity_table, sources_of
-from .words import metric_words, public_name
+from .words import KINDS, metric_words, public_name
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "knowledge-distillation", "onnx"]
@@ -26,6 +26,12 @@ PIPELINES = {
     "spans": ("question-answering", "A reader: it finds the answer to a question in a text."),
 }
 """The tasks with a head: their name on the hub, and what such a model is."""
+HUB_KINDS = {
+    "translation": "translation",
+    "transfer": "text-classification",
+    "retrieval": "information-retrieval",
+}
+"""What the hub calls kinds of evaluation sets other than sts."""
 DATA_FILE = re.compile(r"\.(txt|csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
 
 
@@ -110,8 +116,9 @@ def _result(report: Report, task: str, models: list[Model]) -> dict[str, Any] | 
     if not metrics:
         return None
     agreement = task == "agreement"
-    kind = PIPELINES[report.task][0] if report.task in PIPELINES else "sentence-similarity"
-    labelled = "Semantic textual similarity" if kind == "sentence-similarity" else kind.replace("-", " ").capitalize()
+    measured = next(model.quality[task].kind for model in models if task in model.quality)
+    kind = PIPELINES[report.task][0] if report.task in PIPELINES else HUB_KINDS.get(measured, "sentence-similarity")
+    labelled = KINDS.get(measured) or kind.replace("-", " ").capitalize()
     name = "Agreement with the teacher on held-out text" if agreement else labelled
     dataset = {"name": "held-out training text", "type": "unknown"} if agreement else _dataset(report.recipe, task)
     return {"task": {"type": kind, "name": name}, "dataset": dataset, "metrics": metrics}

@@ -5,22 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .facts import DataFacts, FinetuneFacts, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 from .headline import headline
 from .read import RunFiles, Variant, read_run
-from .schema import (
-    Cost,
-    DataFacts,
-    FinetuneFacts,
-    Gate,
-    Model,
-    Parity,
-    Report,
-    SignalFacts,
-    StageTime,
-    StudentFacts,
-    TeacherFacts,
-    TrainingFacts,
-)
+from .schema import Cost, Gate, Model, Parity, Report, StageTime
 from .words import public_name, public_names
 
 __all__ = ["Report", "build_report"]

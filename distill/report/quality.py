@@ -1,28 +1,93 @@
-"""Every metric of every task, and of labels and types of entity one by one."""
+"""Every metric of every task, of labels and types of entity one by one, of languages, and of smaller vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .schema import Model, Quality, Report
 from .tables import Table
-from .words import detail, metric_words, points, whole
+from .words import KINDS, MISSING, detail, metric_words, pair_words, percent, points, whole
 
 MOST_PARTS = 20
 
 
 def quality_tables(report: Report) -> list[Table]:
-    """One table per task with every metric that was computed."""
-    tables = []
+    """What is true of each language pair; one table per task with every metric that was computed; smaller vectors."""
+    tables = language_tables(report)
     for task in sorted({task for model in report.models for task in model.quality}, key=lambda name: (name == "agreement", name)):
         measured = [(model, model.quality[task]) for model in report.models if task in model.quality]
         metrics = list(dict.fromkeys(name for _, quality in measured for name in quality.details))
         rows = [(model.name, *(detail(quality.details.get(name)) for name in metrics)) for model, quality in measured]
         n = max(quality.n for _, quality in measured)
-        title = "Agreement with the teacher on held-out text" if task == "agreement" else task
+        languages = measured[0][1].languages
+        named = f"{task} ({pair_words(languages)})" if languages else task
+        title = "Agreement with the teacher on held-out text" if task == "agreement" else named
         if metrics:
             columns = ("Model", *(metric_words(name, measured[0][1].kind) for name in metrics))
             tables.append(Table(f"{title}, n = {whole(n)}", columns, tuple(rows), marked=report.headline.best))
         tables += _parts_table(report, title, measured)
+        tables += _vectors_table(report, title, measured)
     return tables
+
+
+def language_tables(report: Report) -> list[Table]:
+    """One table a kind of set, where the sets of a kind have two or more language pairs: a row a pair, and their mean."""
+    tables = []
+    for kind, title in KINDS.items():
+        sets = {
+            task: (quality.languages, quality.metric)
+            for model in report.models
+            for task, quality in model.quality.items()
+            if quality.kind == kind and quality.languages
+        }
+        pairs: dict[tuple[str, str], list[str]] = {}
+        for task, (languages, _) in sets.items():
+            if languages is not None:
+                pairs.setdefault(languages, []).append(task)
+        if len(pairs) < 2:
+            continue
+        models = [model for model in report.models if any(task in model.quality for task in sets)]
+        values = {
+            pair: [_mean([model.quality[task].value if task in model.quality else None for task in tasks]) for model in models]
+            for pair, tasks in pairs.items()
+        }
+        rows = [(pair_words(pair), ", ".join(pairs[pair]), *map(points, row)) for pair, row in values.items()]
+        means = [_mean(list(column)) for column in zip(*values.values(), strict=True)]
+        rows.append(("Mean of the languages", MISSING, *map(points, means)))
+        metric = metric_words(next(iter(sets.values()))[1], kind)
+        columns = ("Languages", "Sets", *(model.name for model in models))
+        tables.append(Table(f"{title} by language, {metric}", columns, tuple(rows), text_columns=2))
+    return tables
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is missing."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _vectors_table(report: Report, title: str, measured: list[tuple[Model, Quality]]) -> list[Table]:
+    """What smaller vectors are worth, a row a form; none where only whole ones were judged."""
+    rows = [
+        (
+            model.name,
+            str(row.dim),
+            f"{row.precision}, rescored" if row.rescore else row.precision,
+            whole(row.bytes_per_vector),
+            points(row.value),
+            percent(row.retained),
+        )
+        for model, quality in measured
+        for row in quality.vectors
+    ]
+    if len(rows) <= len({row[0] for row in rows}):
+        return []
+    columns = ("Model", "Dimensions", "Numbers", "Bytes a vector", metric_words(measured[0][1].metric, "sts"), "Retained")
+    notes = (
+        "Retained: of the teacher's whole float32 vectors. int8 takes its range from dev text; binary keeps signs; rescored: the "
+        "first sentence keeps its full vector.",
+    )
+    return [Table(f"{title}, smaller vectors", columns, tuple(rows), notes)]
 
 
 def _parts_table(report: Report, title: str, measured: list[tuple[Model, Quality]]) -> list[Table]:

@@ -14,19 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from distill.errors import RunError
 from distill.files import read_json
 
-from .schema import (
-    DataFacts,
-    Facts,
-    FinetuneFacts,
-    Latency,
-    Parity,
-    Part,
-    Quality,
-    SignalFacts,
-    StudentFacts,
-    TeacherFacts,
-    TrainingFacts,
-)
+from .facts import DataFacts, Facts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .schema import Latency, Parity, Quality, ShortVectors
 from .words import LABELLED
 
 AGAIN = "delete it and run the same command again"
@@ -74,6 +63,7 @@ class Task(Part):
     kind: str
     metric: str
     n: int | None = None
+    languages: tuple[str, str] | None = None
 
 
 class ModelQuality(Part):
@@ -84,6 +74,7 @@ class ModelQuality(Part):
     n: int | None = None
     retained: float | None = None
     details: dict[str, float | dict[str, dict[str, float | None]] | None] = Field(default_factory=dict)
+    vectors: tuple[ShortVectors, ...] = ()
 
 
 class QualityFile(Part):
@@ -106,6 +97,8 @@ class QualityFile(Part):
                 details={key: part for key, part in found[name].details.items() if not isinstance(part, dict)},
                 kind=recipe_task if task.kind == "agreement" and recipe_task in LABELLED else task.kind,
                 parts=next((part for part in found[name].details.values() if isinstance(part, dict)), {}),
+                languages=task.languages,
+                vectors=found[name].vectors,
             )
             for name, task in self.tasks.items()
             if name in found

@@ -5,101 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from distill.files import atomic_write, write_json
 
-
-class Part(BaseModel):
-    """Base of every part: frozen, no NaN or infinity, keys of later versions are passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+from .facts import DataFacts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 
 
-class Facts(BaseModel):
-    """What a stage noted about itself. Every fact may be absent; facts not named here are kept as they are."""
+class ShortVectors(Part):
+    """What a model's vectors are worth on one similarity set in a smaller form.
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    Attributes:
+        dim: how many dimensions are kept, from the first on.
+        precision: float32, int8 (a byte a number) or binary (a bit a number).
+        rescore: binary vectors compared with the full vector of the first sentence.
+        value: the set's metric.
+        retained: value / value of the teacher's whole vectors.
+        bytes_per_vector: of one stored vector.
+    """
 
-
-class TeacherFacts(Facts):
-    """The teacher: where it came from and how large it is."""
-
-    model: str | None = None
-    dim: int | None = None
-    layers: int | None = None
-    max_length: int | None = None
-    normalizes: bool | None = None
-    prompt: str | None = None
-    params: int | None = None
-    embedding_params: int | None = None
-    file_mb: float | None = None
-    license: str | None = None
-    language: str | list[str] | None = None
-    hub_id: str | None = None
-
-
-class DataFacts(Facts):
-    """How many sentences were read, dropped and kept."""
-
-    train: int | None = None
-    dev: int | None = None
-    read: int | None = None
-    duplicates: int | None = None
-    removed_evaluation: int | None = None
-    removed_dev: int | None = None
-    augmented: int | None = None
-    bad_rows: int | None = None
-    too_short: int | None = None
-    too_long: int | None = None
-
-
-class SignalFacts(Facts):
-    """Sentences that went through the teacher in this run, and those taken from the store."""
-
-    computed: int | None = None
-    reused: int | None = None
-
-
-class StudentFacts(Facts):
-    """Which layers the student keeps of its start model, and how large it is."""
-
-    layers: list[int] | None = None
-    source_layers: int | None = None
-    params: int | None = None
-    embedding_params: int | None = None
-    encoder_params: int | None = None
-    projection: str | None = None
-    dim: int | None = None
-    file_mb: float | None = None
-
-
-class StageFacts(Facts):
-    """One stage of training."""
-
-    name: str = "main"
-    steps: int | None = None
-    epochs: float | None = None
-    seconds: float | None = None
-    precision: str | None = None
-    best_step: int | None = None
-    best_value: float | None = None
-    select_by: str | None = None
-    stopped: str | bool | None = None
-
-
-class TrainingFacts(Facts):
-    """Every stage of training, in order."""
-
-    stages: tuple[StageFacts, ...] = ()
-    peak_rss_mb: float | None = None
-
-
-class FinetuneFacts(TrainingFacts):
-    """The training of the teacher before it taught: its stages, what it started from, and the folder it lies in."""
-
-    start: str | None = None
-    path: str | None = None
+    dim: int
+    precision: str
+    rescore: bool = False
+    value: float | None
+    retained: float | None = None
+    bytes_per_vector: int
 
 
 class Quality(Part):
@@ -112,8 +42,10 @@ class Quality(Part):
         n: examples.
         retained: value / teacher's value; None for tasks that are relative to the teacher already.
         details: further metrics.
-        kind: which task it is: sts, agreement, classification, ...; of an agreement in a task with a head that task.
+        kind: which task it is: sts, translation, agreement, classification, ...; of an agreement in a task with a head that task.
         parts: metric by metric for each label or type of entity: part -> metric -> value.
+        languages: of the two sides, where the recipe names them.
+        vectors: smaller forms of the model's vectors.
     """
 
     metric: str
@@ -121,9 +53,11 @@ class Quality(Part):
     ci95: tuple[float, float] | None = None
     n: int
     retained: float | None = None
-    details: dict[str, float | None] = {}
+    details: dict[str, float | None] = Field(default={})
     kind: str = ""
-    parts: dict[str, dict[str, float | None]] = {}
+    parts: dict[str, dict[str, float | None]] = Field(default={})
+    languages: tuple[str, str] | None = None
+    vectors: tuple[ShortVectors, ...] = ()
 
 
 class Latency(Part):
@@ -152,7 +86,7 @@ class Parity(Part):
     label_agreement: float | None = None
     correlation: float | None = None
     batch_invariance: float | dict[str, float | None] | None = None
-    nodes: dict[str, int] = {}
+    nodes: dict[str, int] = Field(default={})
     passed: bool
     gate: str = ""
 
@@ -171,7 +105,7 @@ class Model(Part):
     params: int | None = None
     embedding_params: int | None = None
     file_mb: float | None = None
-    quality: dict[str, Quality] = {}
+    quality: dict[str, Quality] = Field(default={})
     latency: tuple[Latency, ...] = ()
     load_ms: float | None = None
     peak_rss_mb: float | None = None
@@ -247,7 +181,7 @@ class Report(Part):
     student: StudentFacts = StudentFacts()
     training: TrainingFacts = TrainingFacts()
     finetune: FinetuneFacts = FinetuneFacts()
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = Field(default={})
     recipe: dict[str, Any]
 
     @property

@@ -57,6 +57,8 @@ def data_facts(report: Report) -> Pairs:
             ("Made by augmentation, among those used", whole(data.augmented) if data.augmented else None),
             ("Too short / too long", f"{whole(data.too_short)} / {whole(data.too_long)}" if data.too_short is not None else None),
             ("Malformed rows skipped", whole(data.bad_rows)),
+            ("Queries without a relevant document, left out", whole(data.unjudged_queries) if data.unjudged_queries else None),
+            ("Fit texts that are also tested, left out", whole(data.fit_in_test) if data.fit_in_test else None),
             ("Labels", _labels(report)),
             ("Labelled by the teacher in this run", whole(signals.computed)),
             ("Labels reused from the store", whole(signals.reused)),

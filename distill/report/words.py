@@ -23,6 +23,20 @@ METRICS = {
     "agreement_spearman": "Spearman of pair similarities, dev",
     "agreement_cosine": "Mean cosine to the teacher, dev",
     "sts_spearman": "Spearman of cosine, labelled dev set",
+    "translation_accuracy": "Translations found",
+    "accuracy_to_translation": "Text finds translation",
+    "accuracy_to_source": "Translation finds text",
+    "mrr_to_translation": "MRR, text to translation",
+    "mrr_to_source": "MRR, translation to text",
+    "to_teacher_accuracy": "Finds the teacher's text",
+    "to_teacher_mrr": "MRR to the teacher's texts",
+    "to_teacher_cosine": "Mean cosine to the teacher's text",
+    "ndcg@10": "nDCG@10",
+    "mrr@10": "MRR@10",
+    "recall@10": "Recall@10",
+    "recall@100": "Recall@100",
+    "map": "Mean average precision",
+    "asymmetric_ndcg@10": "nDCG@10 in the teacher's index",
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
     "micro_f1": "Micro F1",
@@ -44,6 +58,8 @@ METRICS = {
     "task_metric": "The task's metric on the dev set",
 }
 OF_TASK = {
+    "translation": {"mean_cosine": "Mean cosine of text and translation"},
+    "transfer": {"accuracy": "Accuracy of a classifier on the vectors"},
     "regression": {
         "spearman": "Spearman of the values",
         "pearson": "Pearson of the values",
@@ -53,6 +69,13 @@ OF_TASK = {
     "spans": {"f1": "F1 of answers", "agreement": "Equal answers"},
 }
 """Where a metric's name means something else than with sentence vectors: kind of task -> metric -> words."""
+KINDS = {
+    "sts": "Semantic textual similarity",
+    "translation": "Translation retrieval",
+    "transfer": "Transfer of a classifier",
+    "retrieval": "Information retrieval",
+}
+"""Kinds of evaluation sets of sentence encoders."""
 LABELLED = {"classification": "accuracy", "multilabel": "micro_f1", "regression": "spearman", "tokens": "f1", "spans": "f1"}
 """The tasks with a head, each with its metric."""
 PRESETS = {
@@ -73,6 +96,11 @@ STUDENTS = {
 def metric_words(metric: str, kind: str = "") -> str:
     """The metric's name for people; `kind` is the task that it was computed on."""
     return OF_TASK.get(kind, {}).get(metric) or METRICS.get(metric, metric.replace("_", " "))
+
+
+def pair_words(languages: tuple[str, str]) -> str:
+    """The languages of a set: ("en", "ko") -> `en – ko`."""
+    return languages[0] if languages[0] == languages[1] else f"{languages[0]} – {languages[1]}"
 
 
 def output_words(task: str) -> str:

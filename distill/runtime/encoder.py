@@ -31,6 +31,7 @@ class Encoder:
         dim: width of the vectors.
         max_length: longest input in tokens; longer sentences are cut.
         prompts: the prompts that the model defines, by name.
+        default_prompt: the text put before a sentence where no prompt is asked for; "" is none.
         truncated: how many sentences were cut so far.
     """
 
@@ -38,6 +39,7 @@ class Encoder:
         self.precision = precision
         self.max_length = text.max_length
         self.prompts = dict(text.prompts)
+        self.default_prompt = text.default_prompt
         self.truncated = 0
         self._session = session
         self._text = text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,16 @@ from torch import Tensor
 from students.build import Student
 
 from ..data.collate import Collator
+from ..data.sampler import GroupDraw
+from ..data.saved import Translations
 from ..data.tokens import TokenizedSentences
+from ..data.translations import draw_counts
 from ..errors import UserError
+from ..progress import note
 from ..recipe import Recipe, StageSpec
 from ..recipe_losses import VECTOR
 from .inner import InnerTeacher
-from .judges import EmbeddingJudge
+from .judges import DevLanguages, EmbeddingJudge
 from .objective import EmbeddingObjective, set_dropout
 from .stages import StagePlan, train_stages
 from .trainer import Collate
@@ -37,6 +42,7 @@ class TrainingData:
         teacher_rows: teacher embeddings of training rows.
         teacher_dev: teacher embeddings of the dev sentences, float32 [n, d_T].
         dev_metric: further dev metrics of the student as it is, or None.
+        translations: goals and languages of train and dev, where there are translations among them.
     """
 
     train: Sequence[str]
@@ -44,6 +50,7 @@ class TrainingData:
     teacher_rows: Gather
     teacher_dev: np.ndarray
     dev_metric: Callable[[], dict[str, float]] | None = None
+    translations: Translations | None = None
 
 
 def train_student(
@@ -89,8 +96,8 @@ def train_student(
         )
     tokenizer = student.model.tokenizer
     length = int(student.model.max_seq_length)
-    train = TokenizedSentences(data.train, tokenizer, length)
     dev = TokenizedSentences(data.dev, tokenizer, length)
+    tokenized: dict[int, TokenizedSentences] = {}
     collator = Collator(tokenizer.pad_token_id, "token_type_ids" in tokenizer.model_input_names)
     if recipe.train.dropout is not None:
         set_dropout(student.model, recipe.train.dropout)
@@ -119,9 +126,18 @@ def train_student(
             )
         stored = any(loss.name in VECTOR for loss in stage.losses)
         collate = _collate(collator, goal.teacher_rows if stored else None)
-        return StagePlan(
-            objective, train, collate, EmbeddingJudge(dev, goal.teacher_dev, collator, select_by, goal.dev_metric), select_by
+        pairs = goal.translations
+        judge = EmbeddingJudge(
+            dev,
+            goal.teacher_dev,
+            collator,
+            select_by,
+            goal.dev_metric,
+            None if pairs is None else DevLanguages(data.dev, pairs.dev_goals, pairs.dev_languages),
         )
+        if id(goal) not in tokenized:
+            tokenized[id(goal)] = TokenizedSentences(goal.train, tokenizer, length)
+        return StagePlan(objective, tokenized[id(goal)], collate, judge, select_by, _language_draw(recipe, pairs))
 
     facts = train_stages(recipe, plan, work=work, log=log)
     student.model.eval()
@@ -140,10 +156,22 @@ def _collate(pad: Collator, teacher_rows: Gather | None) -> Collate:
     return collate
 
 
+def _language_draw(recipe: Recipe, pairs: Translations | None) -> GroupDraw | None:
+    """How much each language counts, where the recipe does not take rows as they come."""
+    temperature = recipe.data.language_temperature
+    if pairs is None or temperature == 1:
+        return None
+    sizes = Counter(pairs.train_languages)
+    wanted = draw_counts(sizes, temperature)
+    said = ", ".join(f"{name or 'other text'} {wanted[name]:,} of {sizes[name]:,}" for name in sorted(sizes))
+    note(f"training: rows of each language an epoch: {said}")
+    return GroupDraw(pairs.train_languages, wanted, recipe.seed)
+
+
 def _select_by(recipe: Recipe, stage: StageSpec) -> str:
     """The dev metric that chooses a stage's checkpoint.
 
     Labelled pairs judge the finished student; on the way to the start model its bridge is not there yet.
     """
-    labelled = recipe.train.select_by == "sts_spearman"
+    labelled = recipe.train.select_by in ("sts_spearman", "translation_accuracy")
     return "agreement_spearman" if stage.toward == "start" and labelled else recipe.train.select_by

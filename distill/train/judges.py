@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..data.collate import Collator
 from ..data.tokens import TokenizedSentences
 from ..errors import GateError
 from ..evaluate.agreement import quick_agreement
+from ..evaluate.translation import translation_accuracy
 from .objective import EmbeddingObjective
 
 COLLAPSE_SHARE = 0.05
@@ -26,6 +27,48 @@ class Judge(Protocol):
         """Dev metrics by name; `where` names stage and step for errors."""
 
 
+class DevLanguages:
+    """The languages of the dev sentences, and which of them translate each other.
+
+    Args:
+        texts: dev sentences.
+        goals: for each, the sentence that the teacher read, the same prompt in front if there is one.
+        languages: the language of each.
+    """
+
+    def __init__(self, texts: Sequence[str], goals: Sequence[str], languages: Sequence[str]) -> None:
+        names = np.asarray(languages)
+        self.rows = {name: np.flatnonzero(names == name) for name in sorted(set(languages)) if name}
+        sources = {text: row for row, (text, goal) in enumerate(zip(texts, goals, strict=True)) if text == goal}
+        self.pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for name, members in self.rows.items():
+            found = [(sources[goals[row]], row) for row in members.tolist() if sources.get(goals[row], row) != row]
+            if len(found) > 1:
+                first, second = np.array(found).T
+                self.pairs[f"{languages[first[0]]}-{name}"] = (first, second)
+
+    def __call__(self, student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:
+        """Agreement with the teacher within each language, and how many sentences find their translation.
+
+        Args:
+            student: [n, d_S].
+            teacher: [n, d_T].
+
+        Returns:
+            {"agreement_spearman_<language>", "translation_accuracy_<pair>" (mean of both ways), "translation_accuracy"
+            (mean over pairs)}.
+        """
+        found: dict[str, float] = {}
+        for name, rows in self.rows.items():
+            if len(rows) > 2:
+                found[f"agreement_spearman_{name}"] = quick_agreement(student[rows], teacher[rows])["agreement_spearman"]
+        accuracies = {name: translation_accuracy(student[first], student[second]) for name, (first, second) in self.pairs.items()}
+        if accuracies:
+            found |= {f"translation_accuracy_{name}": value for name, value in accuracies.items()}
+            found["translation_accuracy"] = float(np.mean(list(accuracies.values())))
+        return found
+
+
 class EmbeddingJudge:
     """Agreement with the teacher on dev sentences.
 
@@ -35,6 +78,7 @@ class EmbeddingJudge:
         pad: collator.
         select_by: the metric that must be a number.
         extra: further metrics of the student as it is, or None.
+        languages: of the dev sentences, where there are translations among them.
     """
 
     def __init__(
@@ -44,9 +88,10 @@ class EmbeddingJudge:
         pad: Collator,
         select_by: str,
         extra: Callable[[], dict[str, float]] | None = None,
+        languages: DevLanguages | None = None,
     ) -> None:
         self.dev, self.teacher, self.pad = dev, teacher, pad
-        self.select_by, self.extra = select_by, extra
+        self.select_by, self.extra, self.languages = select_by, extra, languages
 
     def __call__(self, objective: nn.Module, device: torch.device, where: str) -> dict[str, float]:
         """Dev metrics.
@@ -55,7 +100,10 @@ class EmbeddingJudge:
             GateError: the student has collapsed: it finds every pair of sentences equally similar.
         """
         assert isinstance(objective, EmbeddingObjective), "judges embeddings"
-        found = quick_agreement(self._embed(objective, device), self.teacher)
+        vectors = self._embed(objective, device)
+        found = quick_agreement(vectors, self.teacher)
+        if self.languages is not None:
+            found |= self.languages(vectors, self.teacher)
         if self.extra is not None:
             with torch.autocast(device.type, enabled=False):
                 found |= self.extra()

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 
+from ..data.sampler import GroupDraw
 from ..files import atomic_folder, disk_errors, read_json, write_json
 from ..progress import Ticks, note
 from ..recipe import Recipe, StageSpec
@@ -41,6 +42,7 @@ class StagePlan:
         collate: makes a batch of them.
         judge: gives the dev metrics.
         select_by: the dev metric that chooses the checkpoint.
+        draw: which rows an epoch holds; None takes each once.
     """
 
     objective: Objective
@@ -48,6 +50,7 @@ class StagePlan:
     collate: Collate
     judge: Judge
     select_by: str
+    draw: GroupDraw | None = None
 
 
 class Run(Protocol):
@@ -174,7 +177,7 @@ def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
 def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
     """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
     spec = recipe.train
-    length = stage_length(recipe, stage, len(plan.rows))
+    length = stage_length(recipe, stage, len(plan.rows if plan.draw is None else plan.draw))
     steps = length.steps
     folder.mkdir(parents=True, exist_ok=True)
     resume = newest_whole(folder)
@@ -198,6 +201,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             rows=plan.rows,
             collate=plan.collate,
             judge=plan.judge,
+            draw=plan.draw,
             log_path=log,
             stage=stage.name,
             resume_step=began,

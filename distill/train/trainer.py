@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
-from ..data.sampler import LengthBucketSampler
+from ..data.sampler import GroupDraw, LengthBucketSampler
 from ..errors import GateError
 from .checkpoints import seal
 from .judges import Judge
@@ -48,6 +48,7 @@ class DistillTrainer(Trainer):
         rows: training examples.
         collate: makes a batch of some of them: what the objective takes, and the row numbers in `row`.
         judge: gives the dev metrics.
+        draw: which rows an epoch holds; None takes each once.
         log_path: log.jsonl.
         stage: name of the stage.
         resume_step: the step this training goes on from; later log lines are dropped.
@@ -61,12 +62,14 @@ class DistillTrainer(Trainer):
         rows: Rows,
         collate: Collate,
         judge: Judge,
+        draw: GroupDraw | None = None,
         log_path: Path,
         stage: str,
         resume_step: int = 0,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.judge = judge
+        self.draw = draw
         self.steps_log = StepLog(log_path, stage, resume_step)
         self.part_sums: dict[str, Tensor] = {}
         self.parts_since = resume_step
@@ -90,7 +93,7 @@ class DistillTrainer(Trainer):
         """Length-bucketed, shuffled by (seed, epoch): a resumed epoch sees the batches it would have seen."""
         rows = train_dataset if train_dataset is not None else self.train_dataset
         batch = self.args.train_batch_size * self.args.world_size
-        return LengthBucketSampler(rows.lengths, batch, self.args.seed)
+        return LengthBucketSampler(rows.lengths, batch, self.args.seed, draw=self.draw)
 
     def compute_loss(
         self,

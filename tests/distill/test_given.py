@@ -11,9 +11,9 @@ import pytest
 import tiny
 from datasets import Dataset, DatasetDict
 
-from distill.data.sources import ScoredPairs
+from distill.data.evaluation import RetrievalSet, ScoredPairs, TranslationSet
 from distill.errors import DataError, ModelError
-from distill.given import given_pairs, given_sentences, given_teacher, source_key, split_objects
+from distill.given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from teachers.load import as_teacher
 from teachers.spec import TeacherSpec
 
@@ -141,7 +141,7 @@ def test_what_is_no_teacher(thing):
 
 
 def test_pairs_with_scores_of_any_kind():
-    found = given_pairs({"sts": SimpleNamespace(sentences1=("a", "b"), sentences2=TABLE["text"][:2], scores=[1, 0.5])})
+    found = given_sets({"sts": SimpleNamespace(sentences1=("a", "b"), sentences2=TABLE["text"][:2], scores=[1, 0.5])})
     assert found["sts"].sentences1 == ["a", "b"]
     assert found["sts"].sentences2 == TEXTS[:2]
     assert found["sts"].scores.dtype == np.float64
@@ -151,14 +151,14 @@ def test_pairs_with_scores_of_any_kind():
 @pytest.mark.parametrize("thing", [[("a", "b", 1.0)], ScoredPairs(["a"], ["b"], np.ones(1)), "sts.csv"])
 def test_pairs_without_a_name(thing):
     with pytest.raises(DataError, match="no labelled sets") as caught:
-        given_pairs(thing)
+        given_sets(thing)
     assert caught.value.got == type(thing).__name__
 
 
 @pytest.mark.parametrize("thing", [[("a", "b", 1.0)], SimpleNamespace(sentences1=["a"], sentences2=["b"], scores=["high"]), None])
 def test_what_is_no_labelled_set_is_named(thing):
     with pytest.raises(DataError, match=r"evaluate\['sts'\]"):
-        given_pairs({"sts": thing})
+        given_sets({"sts": thing})
 
 
 def test_a_source_is_known_by_its_content(tmp_path, monkeypatch):
@@ -170,3 +170,15 @@ def test_a_source_is_known_by_its_content(tmp_path, monkeypatch):
     assert source_key("owner/dataset") == "owner/dataset"
     docs = source_key("python-docs")
     assert docs == source_key("python-docs") != "python-docs"
+
+
+def test_evaluation_sets_of_every_kind_are_taken_as_they_are():
+    made = {
+        "pairs": TranslationSet(["a", "b"], ["c", "d"], ("en", "ko")),
+        "search": RetrievalSet(["q"], ["a"], ["d"], ["b"], {0: {0: 1.0}}),
+        "sts": ScoredPairs(["a", "b"], ["c", "d"], np.array([0.0, 1.0]), ("en", "de")),
+    }
+    found = given_sets(made)
+    assert found["pairs"] is made["pairs"]
+    assert found["search"] is made["search"]
+    assert found["sts"].languages == ("en", "de")

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import tiny
 
-from distill.data.prepare import PreparedData
 from distill.signals import labelling
 from teachers.load import as_teacher
 
 TRAIN, DEV = tiny.SENTENCES[:12], tiny.SENTENCES[20:26]
-DATA = PreparedData(TRAIN, DEV, {}, None, {})
 
 
 class Teacher:
@@ -34,7 +32,7 @@ def label(monkeypatch, tmp_path):
 
     def make():
         teacher = Teacher()
-        return *labelling(teacher, {"model": "tiny"}, DATA, name="the teacher", batch_size=4), teacher
+        return *labelling(teacher, {"model": "tiny"}, TRAIN, DEV, name="the teacher", batch_size=4), teacher
 
     return make
 

@@ -86,3 +86,53 @@ def test_a_light_install_is_told_what_a_run_needs(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else real(name, *rest))
     assert check_recipe("quickstart") == ["a run needs more packages than are installed: pip install 'distill-toolkit[train]'"]
+
+
+def test_every_file_of_every_kind_of_set_is_looked_at(tmp_path):
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("sentence1\tsentence2\tscore\na b\tc d\t1\n")
+    gone = {name: {"source": str(tmp_path / f"{name}.tsv")} for name in ("fit", "queries", "relevance")}
+    second = str(tmp_path / "second.tsv")
+    sets = {
+        "crossed": {"source": str(rows), "second": second},
+        "pairs": {"kind": "translation", "source": str(tmp_path / "pairs.tmx"), "languages": ["en", "ko"]},
+        "moved": {"kind": "transfer", "source": str(tmp_path / "test.tsv"), "fit": gone["fit"]},
+        "found": {"kind": "retrieval", "source": str(tmp_path / "d.tsv"), **{n: gone[n] for n in ("queries", "relevance")}},
+    }
+    with pytest.raises(RecipeError) as caught:
+        check_recipe("quickstart", {"data.evaluate": sets, "data.select": {"one": {"source": str(rows), "second": second}}})
+    assert [problem.where.split(":")[0] for problem in caught.value.problems] == [
+        "data.evaluate.crossed.second",
+        "data.evaluate.pairs",
+        "data.evaluate.moved",
+        "data.evaluate.moved.fit",
+        "data.evaluate.found",
+        "data.evaluate.found.queries",
+        "data.evaluate.found.relevance",
+        "data.select.one.second",
+    ]
+
+
+def test_the_first_row_of_every_file_of_a_set_is_read(tmp_path):
+    """Columns that cannot be told, a score that is none, a file with sentences where judgements should be."""
+    texts = tmp_path / "texts.tsv"
+    texts.write_text("id\ttext\n1\tA cat.\n")
+    judged = tmp_path / "judged.tsv"
+    judged.write_text("query-id\tcorpus-id\tscore\n1\t1\tmuch\n")
+    values = {"kind": "retrieval", "source": str(texts), "queries": {"source": str(judged)}, "relevance": {"source": str(texts)}}
+    with pytest.raises(RecipeError) as caught:
+        check_recipe("quickstart", {"data.evaluate": {"search": values}})
+    assert [problem.where.split(":")[0].rpartition(".")[2] for problem in caught.value.problems] == ["queries", "relevance"]
+    values |= {"queries": {"source": str(texts)}, "relevance": {"source": str(judged)}}
+    with pytest.raises(RecipeError, match="a number, 0 for a document that is not relevant"):
+        check_recipe("quickstart", {"data.evaluate": {"search": values}})
+    judged.write_text("query-id\tcorpus-id\tscore\n1\t1\t1\n")
+    assert check_recipe("quickstart", {"data.evaluate": {"search": values}}) == []
+
+
+def test_hub_sources_of_a_set_are_notes(tmp_path):
+    judged = {"source": "someone/judged", "split": "test"}
+    values = {"kind": "retrieval", "source": "someone/corpus", "queries": {"source": "someone/queries"}, "relevance": judged}
+    notes = check_recipe("quickstart", {"data.evaluate": {"search": values}})
+    named = [note.split(":")[0] for note in notes if "search" in note]
+    assert named == [f"data.evaluate.search{part}" for part in ("", ".queries", ".relevance")]

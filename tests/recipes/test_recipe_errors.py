@@ -91,7 +91,8 @@ def test_a_key_of_one_loss_is_not_offered_to_another():
 
 
 def test_a_loss_without_a_name_lists_them():
-    assert "embedding_cosine, embedding_mse, similarity_matrix, pair_order" in only("stages.0.losses=[{weight: 2}]").expected
+    names = "embedding_cosine, embedding_mse, embedding_contrastive, similarity_matrix, pair_order"
+    assert names in only("stages.0.losses=[{weight: 2}]").expected
 
 
 def test_values_that_do_not_go_together():

@@ -22,6 +22,8 @@ OF_TASK = {
     "tinybert-qa": "spans",
     "tinybert-task": "classification",
 }
+ASKING = {"korean-search": "data.train.0", "multilingual-mse": "data.parallel.0", "multilingual-small": "data.train.0"}
+"""Recipes of the task embedding that need a file of the user's -> where they name it."""
 OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
 TEACHING = {"sbert-sts": ["sts_cosine"], "sbert-nli-sts": ["nli_ranking", "sts_cosine"], "simcse": ["simcse"]}
 """Those that train a sentence teacher first, with its objectives."""
@@ -29,7 +31,7 @@ OF_EMBEDDING += TEACHING
 
 
 def test_these_are_shipped():
-    assert [file.stem for file in FILES] == recipe_names() == sorted([*OF_TASK, *OF_EMBEDDING])
+    assert [file.stem for file in FILES] == recipe_names() == sorted([*OF_TASK, *OF_EMBEDDING, *ASKING])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -52,6 +54,16 @@ def test_a_task_asks_for_one_file_and_passes_the_check_with_it(name, tmp_path, m
     assert [problem.where.split(":")[0] for problem in caught.value.problems] == ["data.train.0"]
     tiny.write_task(tmp_path, OF_TASK[name], name=load_recipe(name).data.train[0].source)
     assert check_recipe(name) == []
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_an_embedding_recipe_asks_for_its_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(name)
+    assert [problem.where.split(":")[0] for problem in caught.value.problems] == [ASKING[name]]
+    tiny.write_asked(tmp_path, name)
+    assert all("hub" in note for note in check_recipe(name))
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -80,20 +92,8 @@ def test_the_resolved_form_is_complete_and_gives_itself(name):
     tree = yaml.safe_load(to_yaml(recipe))
     assert load_recipe(tree) == recipe
     assert tree == recipe.to_dict()
-    assert set(tree) == {
-        "name",
-        "seed",
-        "task",
-        "teacher",
-        "data",
-        "student",
-        "stages",
-        "train",
-        "export",
-        "vectors",
-        "measure",
-        "report",
-    }
+    parts = {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "vectors", "measure", "report"}
+    assert set(tree) == parts
 
 
 @pytest.mark.parametrize("name", OF_TASK)
@@ -127,3 +127,11 @@ def test_the_mini_student_answers_in_the_teachers_space():
     recipe = load_recipe("sbert-mini")
     assert recipe.student.projection == "keep"
     assert recipe.student.from_ != "teacher"
+
+
+def test_the_search_student_has_shorter_vectors_that_are_trained_and_judged():
+    recipe = load_recipe("korean-search")
+    assert recipe.teacher.prompt == "query: "
+    assert recipe.stages[0].matryoshka == recipe.vectors.dims == (256, 128, 64)
+    assert recipe.student.vocabulary.languages == ("ko", "en")
+    assert recipe.train.select_by == "agreement_spearman"

@@ -135,3 +135,14 @@ def test_modernbert_keeps_its_first_layer_and_its_pattern() -> None:
 )
 def test_the_longest_input_is_known(family: str, limit: int) -> None:
     assert position_limit(tiny.sentence_transformer(family).transformers_model) == limit
+
+
+def test_a_shared_cut_has_the_same_weights_and_copies_none():
+    whole = tiny.sentence_transformer(layers=3)
+    copied, shared = cut_layers(whole, [0, 2]), cut_layers(whole, [0, 2], shared=True)
+    assert (shared.encode(tiny.SENTENCES[:5]) == copied.encode(tiny.SENTENCES[:5])).all()
+    ours = {weight.data_ptr() for weight in whole.parameters()}
+    assert {weight.data_ptr() for weight in shared.parameters()} < ours
+    assert not {weight.data_ptr() for weight in copied.parameters()} & ours
+    assert shared.tokenizer is whole.tokenizer
+    assert len(whole.transformers_model.encoder.layer) == 3

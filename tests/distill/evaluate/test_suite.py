@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from scipy import stats
 
 from distill.data.prepare import PreparedData
 from distill.data.sources import make_pairs
-from distill.evaluate import suite
+from distill.evaluate import kinds, suite
 from distill.evaluate.suite import evaluate_models, select_metric
 from teachers.load import as_teacher
 
@@ -37,7 +38,7 @@ def pairs():
 
 @pytest.fixture
 def data(pairs):
-    return PreparedData(train=tiny.SENTENCES[40:], dev=DEV, evaluate={"sts": pairs}, select=None, counts={})
+    return PreparedData(train=tiny.SENTENCES[40:], dev=DEV, evaluate={"sts": pairs}, select={}, counts={})
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_predictions_are_whole_or_absent(quality, tmp_path, monkeypatch):
 
     quality()
     before = sorted(path.name for path in (tmp_path / "predictions").rglob("*"))
-    monkeypatch.setattr(suite, "evaluate_sts", fail)
+    monkeypatch.setitem(kinds.KINDS, "sts", replace(kinds.KINDS["sts"], judge=fail))
     with pytest.raises(RuntimeError, match="cut off"):
         quality()
     assert sorted(path.name for path in (tmp_path / "predictions").rglob("*")) == before
@@ -153,7 +154,7 @@ def test_predictions_are_whole_or_absent(quality, tmp_path, monkeypatch):
 
 
 def test_the_labelled_dev_metric_leaves_the_student_in_its_mode(student, pairs):
-    metric = select_metric(student, pairs)
+    metric = select_metric(student, {"sts": pairs})
     first, second = student.encode(pairs.sentences1), student.encode(pairs.sentences2)
     expected = stats.spearmanr((first * second).sum(1), pairs.scores).statistic
     for training in (True, False):

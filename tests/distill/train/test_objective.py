@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from distill.losses.embedding import embedding_contrastive, embedding_cosine
+from distill.losses.relation import similarity_matrix
 from distill.recipe import EmbeddingCosine, EmbeddingMSE, PairOrder, SimilarityMatrix
+from distill.recipe_losses import EmbeddingContrastive
 from distill.train.objective import EmbeddingObjective
 
 
@@ -141,3 +144,28 @@ def test_student_and_bridge_learn_and_the_teacher_does_not():
     assert student.rows.grad.abs().sum() > 0
     assert mapped.weight.grad.abs().sum() > 0
     assert teacher.grad is None
+
+
+def test_matryoshka_averages_relational_losses_over_lengths_and_leaves_the_others():
+    torch.manual_seed(1)
+    rows, teacher = torch.randn(5, 8), nn.functional.normalize(torch.randn(5, 8), dim=-1)
+    losses = [EmbeddingCosine(name="embedding_cosine"), SimilarityMatrix(name="similarity_matrix", weight=2.0)]
+    found = EmbeddingObjective(Table(rows.tolist()), None, losses, teacher_normalizes=True, matryoshka=(4, 2))(
+        teacher, **features(5)
+    )
+    each = [float(similarity_matrix(rows[:, :width], teacher)) for width in (8, 4, 2)]
+    assert float(found["similarity_matrix"]) == pytest.approx(2 * sum(each) / 3, rel=1e-5)
+    assert float(found["embedding_cosine"]) == pytest.approx(float(embedding_cosine(rows, teacher)), rel=1e-5)
+    assert len(set(each)) == 3
+
+
+def test_the_contrastive_loss_takes_its_temperature_from_the_recipe():
+    torch.manual_seed(2)
+    rows, teacher = torch.randn(5, 4), torch.randn(5, 4)
+    found = {}
+    for temperature in (0.05, 1.0):
+        loss = EmbeddingContrastive(name="embedding_contrastive", temperature=temperature)
+        objective = EmbeddingObjective(Table(rows.tolist()), None, [loss], teacher_normalizes=True)
+        found[temperature] = float(objective(teacher, **features(5))["loss"])
+        assert found[temperature] == pytest.approx(float(embedding_contrastive(rows, teacher, temperature=temperature)), rel=1e-5)
+    assert found[0.05] != found[1.0]

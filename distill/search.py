@@ -1,0 +1,383 @@
+"""From a list of texts to answers: an index that knows the model, the prompts and the texts it was built of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from .data.sentences import Korean, split_documents
+from .errors import DataError, MissingExtra, ModelError, RunError, UserError
+from .evaluate.agreement import unit as to_unit
+from .evaluate.index_files import index_file_limit, read_index, write_index
+from .evaluate.indexes import EXACT, IndexSettings, VectorIndex, build_index, search_documents
+from .files import atomic_folder, read_json, sha256_file, write_json
+from .recipe_base import Schema
+from .search_model import Runtime, SearchModel, open_model
+
+MANIFEST, INDEX, TEXTS, PARTS = "manifest.json", "index.faiss", "texts.parquet", "sentences.parquet"
+MAX_BYTES = 1 << 36
+"""Files larger than this (64 GiB) are refused unless told otherwise."""
+Unit = Literal["text", "sentence"]
+
+
+class ModelFacts(Schema):
+    """The model an index was built with, see `SearchModel`."""
+
+    name: str
+    runtime: Runtime
+    precision: Literal["fp32", "fast", "faithful"]
+    dim: int = Field(ge=1)
+    key: str
+
+
+class Manifest(Schema):
+    """What an index folder says of itself.
+
+    Attributes:
+        kind: of index, see `distill.evaluate.indexes.KINDS`.
+        dim: width of the vectors in it; below the model's where it holds the first dimensions alone.
+        documents, rows: texts, and vectors: more than one a text where `unit` is `sentence`.
+        unit, korean: what a vector stands for, and how Korean was split.
+        normalize: whether vectors were scaled to length 1.
+        query_prompt, document_prompt: literal text put before each.
+        settings: of the index.
+        model: see `ModelFacts`.
+        files: name -> sha256.
+        faiss: version that wrote the index.
+    """
+
+    schema_version: Literal[1] = 1
+    kind: str
+    dim: int = Field(ge=1)
+    documents: int = Field(ge=1)
+    rows: int = Field(ge=1)
+    unit: Unit
+    korean: Korean
+    normalize: bool
+    query_prompt: str
+    document_prompt: str
+    settings: dict[str, int | None]
+    model: ModelFacts
+    files: dict[str, str] = Field(default_factory=dict)
+    faiss: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An answer.
+
+    Attributes:
+        document: number of the text, from 0.
+        score: see `VectorIndex.search`; of the default index the cosine.
+        text: the whole text.
+        sentence: the sentence that was found, where the index holds sentences.
+    """
+
+    document: int
+    score: float
+    text: str
+    sentence: str | None = None
+
+
+class SearchIndex:
+    """Texts that can be searched by meaning.
+
+    Attributes:
+        model: encodes the queries.
+        index: the vectors.
+        texts: the documents.
+        manifest: what is known of it.
+
+    Example:
+        >>> index = SearchIndex.build(["A dog barks.", "Rice is cooked in water."], "runs/quickstart/student")
+        >>> index.search(["How do I make rice?"], k=1)[0][0].text
+        'Rice is cooked in water.'
+    """
+
+    def __init__(
+        self,
+        model: SearchModel,
+        index: VectorIndex,
+        texts: Sequence[str],
+        manifest: Manifest,
+        parts: Sequence[str] | None = None,
+        owners: np.ndarray | None = None,
+    ) -> None:
+        self.model = model
+        self.index = index
+        self.texts = list(texts)
+        self.manifest = manifest
+        self._parts = None if parts is None else list(parts)
+        self._owners = owners
+
+    @classmethod
+    def build(
+        cls,
+        texts: Sequence[str],
+        model: str | Path | SearchModel,
+        *,
+        kind: str = EXACT,
+        unit: Unit = "text",
+        korean: Korean = "rules",
+        dim: int | None = None,
+        normalize: bool = True,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        settings: IndexSettings | None = None,
+        batch_size: int = 32,
+    ) -> SearchIndex:
+        """Encode texts and put them into an index.
+
+        Args:
+            texts: the documents, at least one.
+            model: an exported folder, or what `open_model` gave.
+            kind: of index, see `distill.evaluate.indexes.build_index`.
+            unit: `text` has a vector for each text; `sentence` one for each of its sentences, and a text is as near as the
+                nearest of them.
+            korean: how Korean is split, see `distill.data.sentences.split_sentences`.
+            dim: keep the first so many dimensions; for models trained with `matryoshka`.
+            normalize: scale vectors to length 1, so that scores are cosines.
+            query_prompt, document_prompt: a prompt's name or literal text; None takes what the model defines for queries and
+                documents, else its default prompt; "" is none.
+            settings: of the index.
+            batch_size: texts per run of the model.
+
+        Raises:
+            MissingExtra: faiss or pyarrow is not installed.
+            ModelError: the model cannot be loaded.
+            UserError: no texts, one string instead of a list, no such kind or unit, or more dimensions than the model has.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise UserError(
+                "the texts of an index are a list of strings", where="texts", got=f"{type(texts).__name__}: {texts!r}"
+            )
+        if not texts:
+            raise DataError("there are no texts to search in", where="texts", expected="at least one")
+        if unit not in ("text", "sentence"):
+            raise UserError("no such unit", where="unit", got=unit, expected="text or sentence")
+        model = model if isinstance(model, SearchModel) else open_model(model)
+        if dim is not None and not 1 <= dim <= model.dim:
+            raise UserError("an index cannot have this many dimensions", where="dim", got=dim, expected=f"1 to {model.dim}")
+        settings = settings or IndexSettings()
+        parts, owners = split_documents(texts, korean=korean) if unit == "sentence" else (None, None)
+        manifest = Manifest(
+            kind=kind,
+            dim=dim or model.dim,
+            documents=len(texts),
+            rows=len(texts if parts is None else parts),
+            unit=unit,
+            korean=korean,
+            normalize=normalize,
+            query_prompt=model.query_prompt(query_prompt),
+            document_prompt=model.document_prompt(document_prompt),
+            settings=asdict(settings),
+            model=_facts(model),
+            faiss=_faiss_version(),
+        )
+        vectors = model.encode(texts if parts is None else parts, prompt=manifest.document_prompt, batch_size=batch_size)
+        index = build_index(_kept(vectors, manifest), kind, settings)
+        return cls(model, index, texts, manifest, parts, owners)
+
+    def search(self, queries: Sequence[str], k: int = 5, *, batch_size: int = 32) -> list[list[Hit]]:
+        """The k nearest texts of each query, the nearest first.
+
+        Args:
+            queries: any number of texts.
+            k: answers a query; fewer where there are fewer texts.
+            batch_size: queries per run of the model.
+
+        Raises:
+            UserError: one string instead of a list, or k is below 1.
+        """
+        if isinstance(queries, str):
+            raise UserError("one string is given where a list of queries is needed", got=repr(queries), hint="search([text])")
+        if k < 1:
+            raise UserError("k must be at least 1", where="k", got=k)
+        vectors = self.model.encode(list(queries), prompt=self.manifest.query_prompt, batch_size=batch_size)
+        k = min(k, len(self.texts))
+        found = search_documents(self.index, _kept(vectors, self.manifest), k, owners=self._owners)
+        return [
+            [
+                Hit(int(document), float(score), self.texts[document], None if self._parts is None else self._parts[row])
+                for score, document, row in zip(*lists, strict=True)
+                if document >= 0
+            ]
+            for lists in zip(*found, strict=True)
+        ]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the index, its texts and its manifest to a folder, whole or not at all.
+
+        Args:
+            folder: an earlier index there is replaced; a folder with anything else in it is refused.
+
+        Raises:
+            RunError: the folder holds something else, or the disk refuses.
+        """
+        out = Path(folder).expanduser()
+        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).is_file())):
+            raise RunError("this is no index, so it is not replaced", where=str(folder), hint="choose another folder")
+        with atomic_folder(out) as work:
+            write_index(self.index, work / INDEX)
+            _write_table(work / TEXTS, {"text": self.texts})
+            if self._parts is not None:
+                _write_table(work / PARTS, {"document": self._owners, "sentence": self._parts})
+            files = {file.name: sha256_file(file) for file in sorted(work.iterdir())}
+            write_json(work / MANIFEST, self.manifest.model_copy(update={"files": files}).model_dump(mode="json"))
+        return out
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        model: str | Path | SearchModel | None = None,
+        *,
+        threads: int | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> SearchIndex:
+        """Read an index that `save` wrote.
+
+        Args:
+            folder: where it lies.
+            model: the model it was built with, where that has moved; None opens it where it was.
+            threads: of the model.
+            max_bytes: a larger file is refused before it is read.
+
+        Raises:
+            RunError: the folder is missing.
+            DataError: a file of it is missing, damaged, too large or not what the manifest says.
+            ModelError: the model is missing, has another width than the index was built for, or is another model.
+        """
+        place = Path(folder).expanduser()
+        manifest = read_manifest(place)
+        _check_files(place, manifest, max_bytes)
+        if not isinstance(model, SearchModel):
+            facts = manifest.model
+            name = facts.name if model is None else model
+            model = open_model(name, runtime=facts.runtime, precision=facts.precision, threads=threads)
+        check_model(model, manifest, str(folder))
+        settings = IndexSettings(**manifest.settings)  # type: ignore[arg-type]
+        index = read_index(place / INDEX, manifest.kind, manifest.dim, manifest.rows, settings)
+        texts = _column(place / TEXTS, "text", manifest.documents)
+        if manifest.unit == "text":
+            return cls(model, index, texts, manifest)
+        owners = np.array(_column(place / PARTS, "document", manifest.rows), np.int64)
+        if not np.array_equal(np.unique(owners), np.arange(manifest.documents)):
+            raise DataError("the sentences do not belong to these texts", where=str(place / PARTS), hint="build the index again")
+        return cls(model, index, texts, manifest, _column(place / PARTS, "sentence", manifest.rows), owners)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an index folder.
+
+    Raises:
+        RunError: there is no such folder.
+        DataError: there is no index in it, or its manifest is damaged.
+    """
+    if not folder.is_dir():
+        raise RunError("no such folder", where=str(folder), expected="an index made by `search.py index` or SearchIndex.save")
+    if not (folder / MANIFEST).is_file():
+        raise DataError("there is no index in this folder", where=str(folder), expected=f"{MANIFEST}, {INDEX}, {TEXTS}")
+    try:
+        return Manifest.model_validate(read_json(folder / MANIFEST))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(
+            "this manifest is damaged, or of another version",
+            where=f"{folder / MANIFEST}, {'.'.join(map(str, first['loc'])) or 'whole'}",
+            got=first["msg"],
+            hint="build the index again",
+        ) from error
+
+
+def check_model(model: SearchModel, manifest: Manifest, where: str) -> None:
+    """That a model gives the vectors an index was built of.
+
+    Raises:
+        ModelError: it has another width (both are named), or is another model.
+    """
+    facts = manifest.model
+    if model.dim != facts.dim:
+        raise ModelError(
+            "queries of this model and this index have different widths",
+            where=where,
+            got=f"{model.dim} dimensions from {model.name}",
+            expected=f"{facts.dim} dimensions, as {facts.name} gave when the index was built",
+            hint="query with the model of the index, or build the index again",
+        )
+    if model.key != facts.key:
+        raise ModelError(
+            "this is not the model that the index was built with",
+            where=where,
+            got=f"{model.name} ({model.precision}, {model.runtime}), fingerprint {model.key}",
+            expected=f"{facts.name} ({facts.precision}, {facts.runtime}), fingerprint {facts.key}",
+            hint="query with the model of the index, or build the index again",
+        )
+
+
+def _facts(model: SearchModel) -> ModelFacts:
+    name = str(Path(model.name).expanduser().resolve()) if Path(model.name).expanduser().is_dir() else model.name
+    facts = {"runtime": model.runtime, "precision": model.precision, "dim": model.dim, "key": model.key}
+    return ModelFacts.model_validate({"name": name, **facts})
+
+
+def _kept(vectors: np.ndarray, manifest: Manifest) -> np.ndarray:
+    """The dimensions that the index holds."""
+    short = vectors[:, : manifest.dim]
+    return to_unit(short) if manifest.normalize else short
+
+
+def _faiss_version() -> str:
+    from .evaluate.indexes import import_faiss
+
+    return str(import_faiss().__version__)
+
+
+def _check_files(folder: Path, manifest: Manifest, max_bytes: int) -> None:
+    """Every file is there, is no larger than it can be, and is the one that was written."""
+    names = [INDEX, TEXTS, *([PARTS] if manifest.unit == "sentence" else [])]
+    most = min(max_bytes, index_file_limit(manifest.kind, manifest.dim, manifest.rows, manifest.settings))
+    for name in names:
+        file = folder / name
+        if not file.is_file():
+            raise DataError("this file of the index is missing", where=str(file), hint="build the index again")
+        size, limit = file.stat().st_size, most if name == INDEX else max_bytes
+        if size > limit:
+            raise DataError("this file is too large", where=str(file), got=f"{size:,} bytes", expected=f"at most {limit:,}")
+        if sha256_file(file) != manifest.files.get(name):
+            raise DataError(
+                "this file is damaged, or belongs to another index",
+                where=str(file),
+                expected=f"the sha256 that {MANIFEST} notes",
+                hint="build the index again",
+            )
+
+
+def _write_table(path: Path, columns: dict[str, Any]) -> None:
+    arrow, parquet = _pyarrow()
+    parquet.write_table(arrow.table(columns), path)
+
+
+def _column(path: Path, name: str, count: int) -> list[Any]:
+    arrow, parquet = _pyarrow()
+    try:
+        values: list[Any] = parquet.read_table(path, columns=[name])[name].to_pylist()
+    except (arrow.ArrowException, OSError, KeyError) as error:
+        raise DataError("this file cannot be read", where=str(path), got=error, hint="build the index again") from error
+    if len(values) != count:
+        raise DataError("this file has another number of rows than its manifest says", where=str(path), got=len(values))
+    return values
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtra("search", "pyarrow", "an index of texts") from error
+    return pyarrow, pyarrow.parquet
