@@ -13,9 +13,9 @@ from .prose import ABBREVIATION
 
 Korean = Literal["rules", "kiwi"]
 
-_CLOSING = "\"'”’)\\]」』》"
+_CLOSING = "\"'”’)\\]）」』》»"
 _END = re.compile(
-    rf"(?P<wide>[。！？]+)[{_CLOSING}]*\s*"  # full-width marks need no space behind them
+    rf"(?P<wide>[。！？｡]+)[{_CLOSING}]*\s*"  # full-width marks need no space behind them
     rf"|(?P<mark>[.!?…]+)[{_CLOSING}]*(?P<space>\s+)"
     r"|(?<=[다요죠까])(?P<touching>[.!?]+)(?=[가-힣])"  # a Korean ending whose next sentence follows without a space
 )

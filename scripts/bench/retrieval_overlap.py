@@ -94,7 +94,7 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         overlap_table(found["overlap"]),
         "",
-        f"Machine: {machine['cpu']}, FAISS {found['faiss']}.",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, load {machine['load_before']} at the end; FAISS {found['faiss']}.",
         "",
     ]
     return "\n".join(head)

@@ -13,7 +13,7 @@ from distill.errors import MissingExtra, UserError
 PIECES = st.sampled_from(
     ["A cat sat", "it slept", "Dr", "e.g", "3", "1", "밥을 먹었다", "갔어요", "그는", "왜", *".!?…。”) \n", '"', "\n\n", "  "]
 )
-TEXTS = st.lists(PIECES, max_size=25).map("".join)
+TEXTS = st.lists(PIECES, max_size=25).map("".join) | st.text()
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,10 @@ TEXTS = st.lists(PIECES, max_size=25).map("".join)
         ("정말요? 네, 3.1운동은 1919년이에요! apple을 먹는다.", ["정말요?", "네, 3.1운동은 1919년이에요!", "apple을 먹는다."]),
         ("“어디 가니?” 그가 물었다. 「집.」 나는 답했다.", ["“어디 가니?”", "그가 물었다.", "「집.」", "나는 답했다."]),
         ("가. 신청 방법. 나. 제출 서류.", ["가. 신청 방법.", "나. 제출 서류."]),
-        ("好きです。行きます！", ["好きです。", "行きます！"]),
+        ("好きです。（行きます！）猫｡", ["好きです。", "（行きます！）", "猫｡"]),
         ("", []),
         (" \n\n ", []),
+        ("Pi is 3.14 on example.org today.", ["Pi is 3.14 on example.org today."]),
         ("no end", ["no end"]),
     ],
 )

@@ -17,6 +17,13 @@ QUERIES, DOCUMENTS = RANDOM.normal(size=(12, 6)), RANDOM.normal(size=(150, 6))
 RELEVANCE = {row: {int(name): 1.0 for name in RANDOM.choice(150, 1 + row % 4, replace=False)} for row in range(12)}
 
 
+def judged(*arguments, **options):
+    """All numbers, without the score of each query, which is an array."""
+    found = evaluate_retrieval(*arguments, rounds=5, **options)
+    assert found["value"] == pytest.approx(found.pop("scores").mean())
+    return found
+
+
 def fan(*degrees):
     """Unit vectors in the plane."""
     return np.array([[math.cos(math.radians(x)), math.sin(math.radians(x))] for x in degrees])
@@ -124,26 +131,26 @@ def test_a_document_is_as_near_as_its_best_part():
 
 
 def test_parts_that_are_documents_change_nothing():
-    plain = evaluate_retrieval(QUERIES, DOCUMENTS, RELEVANCE, rounds=5)
-    assert evaluate_retrieval(QUERIES, DOCUMENTS, RELEVANCE, rounds=5, owners=np.arange(150)) == plain
+    plain = judged(QUERIES, DOCUMENTS, RELEVANCE)
+    assert judged(QUERIES, DOCUMENTS, RELEVANCE, owners=np.arange(150)) == plain
     doubled = np.repeat(DOCUMENTS, 2, axis=0)
-    assert evaluate_retrieval(QUERIES, doubled, RELEVANCE, rounds=5, owners=np.repeat(np.arange(150), 2)) == plain
+    assert judged(QUERIES, doubled, RELEVANCE, owners=np.repeat(np.arange(150), 2)) == plain
 
 
 def test_the_order_of_documents_and_their_length_change_nothing():
-    plain = evaluate_retrieval(QUERIES, DOCUMENTS, RELEVANCE, rounds=5)
+    plain = judged(QUERIES, DOCUMENTS, RELEVANCE)
     order = RANDOM.permutation(150)
     moved = {
         row: {int(np.flatnonzero(order == name)[0]): gain for name, gain in names.items()} for row, names in RELEVANCE.items()
     }
-    assert evaluate_retrieval(QUERIES, DOCUMENTS[order], moved, rounds=5) == plain
-    assert evaluate_retrieval(3 * QUERIES, DOCUMENTS * RANDOM.uniform(1, 5, (150, 1)), RELEVANCE, rounds=5) == plain
+    assert judged(QUERIES, DOCUMENTS[order], moved) == plain
+    assert judged(3 * QUERIES, DOCUMENTS * RANDOM.uniform(1, 5, (150, 1)), RELEVANCE) == plain
 
 
 def test_queries_without_relevant_documents_are_left_out():
     more = {**RELEVANCE, 12: {}, 13: {5: 0.0, 6: -1.0}}
     queries = np.concatenate([QUERIES, RANDOM.normal(size=(2, 6))])
-    assert evaluate_retrieval(queries, DOCUMENTS, more, rounds=5) == evaluate_retrieval(QUERIES, DOCUMENTS, RELEVANCE, rounds=5)
+    assert judged(queries, DOCUMENTS, more) == judged(QUERIES, DOCUMENTS, RELEVANCE)
 
 
 def test_the_interval_holds_the_value_narrows_and_is_seeded():
