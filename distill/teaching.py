@@ -26,7 +26,7 @@ from teachers.spec import SentenceFinetuneSpec
 from .data.evaluation import EvaluationSet, ScoredPairs, read_set, texts_of
 from .data.teaching import read_teaching
 from .data.text import fold
-from .errors import UserError
+from .errors import DataError, UserError
 from .evaluate.ranks import spearman
 from .evaluate.sts import evaluate_sts, pair_scores
 from .evaluate.suite import defined
@@ -185,6 +185,9 @@ def stage_rows(recipe: Recipe, spec: SentenceFinetuneSpec, held: frozenset[str],
         held: folded texts of those sets.
         counts: `removed_evaluation` is raised by the rows left out, `bad_rows` by those that could not be read; each source is
             counted once for each stage that reads it.
+
+    Raises:
+        DataError: a source cannot be read or does not fit, or no row of it is left.
     """
     found = {}
     for stage in spec.stages:
@@ -198,6 +201,13 @@ def stage_rows(recipe: Recipe, spec: SentenceFinetuneSpec, held: frozenset[str],
                 where=f"data.teaching.{name}",
             )
             sources[name] = _without(columns, held, counts)
+            if not next(iter(sources[name].values())):
+                raise DataError(
+                    "every row has a text of an evaluation or select set, so none is left to train on",
+                    where=f"data.teaching.{name}",
+                    got=f"{len(next(iter(columns.values()))):,} rows",
+                    hint="the teacher must not see what it is judged on: use another split",
+                )
         found[stage.name] = arrange(stage.objective, sources, recipe.seed)
     return found
 

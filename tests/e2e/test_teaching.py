@@ -140,6 +140,13 @@ def test_the_best_checkpoint_on_select_is_kept_and_its_rows_are_not_trained_on(r
     assert taught.stages[0]["best_value"] == max(dev)
 
 
+def test_teaching_on_the_evaluation_set_is_refused(recipe, tmp_path):
+    recipe["data"]["evaluate"]["sts"] = {"source": "sts.tsv", "format": "korsts"}
+    with pytest.raises(UserError, match="none is left to train on") as caught:
+        distill.teach(recipe, out=tmp_path / "run")
+    assert caught.value.where == "data.teaching.sts"
+
+
 def test_only_recipes_that_train_a_teacher_can_teach(recipe, tmp_path):
     recipe["teacher"] = {"model": "teacher"}
     recipe["data"].pop("teaching")

@@ -107,9 +107,9 @@ def test_textbrewer_has_no_embeddings():
     assert "did you mean 'textbrewer'" in refused(recipe("classification", train={"engine": "textbrewr"}))
 
 
-def test_fine_tuning_is_for_task_heads():
+def test_a_task_head_and_a_sentence_encoder_are_fine_tuned_each_in_its_way():
     tree = recipe("embedding", teacher={"model": "teacher", "finetune": {"epochs": 1}})
-    assert "teacher.finetune trains task heads" in refused(tree)
+    assert "the teacher of an embedding task is fine-tuned in stages" in refused(tree)
     assert load_recipe({**tree, **recipe("tokens", teacher=tree["teacher"])}).teacher.finetune.epochs == 1
 
 

@@ -20,6 +20,7 @@ from distill.errors import DistillError, ModelError, UserError
 from distill.export import onnx as room
 from distill.export.onnx import check_presets, export_onnx, positions, write_graph, write_presets
 from distill.files import sha256_folder
+from teachers.finetune.pooling import with_pooling
 
 TEXTS = tiny.SENTENCES[:10]
 
@@ -113,7 +114,14 @@ def test_models_that_no_fixed_graph_can_say_are_refused(tmp_path):
     cut.truncate_dim = 16
     prompted = small()
     prompted.set_pooling_include_prompt(False)
-    for model, text in ((words, "(?s)only transformers.*BoW"), (cut, "truncate_dim"), (prompted, "include_prompt")):
+    layered = with_pooling(tiny.sentence_transformer(), "last4_weighted")
+    refused = (
+        (words, "(?s)only transformers.*BoW"),
+        (cut, "truncate_dim"),
+        (prompted, "include_prompt"),
+        (layered, "several layers"),
+    )
+    for model, text in refused:
         with pytest.raises(ModelError, match=text):
             export_onnx(model, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
