@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ def retrieval_overlap(
             found.append(_row(kind, "symmetric", dim, one, theirs[kind], truth, depths, rounds, seed))
     order = {"symmetric": 0, "asymmetric": 1}
     found.sort(key=lambda row: (order[row["mode"]], -row["dim"]))
-    shown = {**replace(settings).__dict__, "normalize": normalize}
+    shown = {**asdict(settings), "normalize": normalize}
     return {"n": count, "queries": len(student_queries), "depths": depths, "settings": shown, "rows": found}
 
 
