@@ -148,7 +148,7 @@ def train_teacher(
         if not work.exists():
             log.unlink(missing_ok=True)
         precision = _precision(spec.precision, teacher, rows[spec.stages[0].name], work / "precision.json")
-        before = _remembered(work / "before.json", lambda: _judge(teacher, sets, "before"))
+        before = _remembered(work / "before.json", lambda: judge(teacher, sets, "before"))
         around = Surroundings(
             work=work,
             checkpoints=checkpoints,
@@ -156,7 +156,7 @@ def train_teacher(
             bar=lambda steps, title: Ticks(steps, title, "steps"),
             say=note,
             dev=(lambda: dev_score(teacher, select)) if select else None,
-            after=lambda: {"evaluation": _judge(teacher, sets, "after")},
+            after=lambda: {"evaluation": judge(teacher, sets, "after")},
         )
         stages = finetune_encoder(teacher.model, spec, rows, around, precision=precision, prompt=teacher.prompt, seed=recipe.seed)
         table = [*before, *({**row, "stage": stage["name"]} for stage in stages for row in stage.pop("evaluation"))]
@@ -230,7 +230,7 @@ def dev_score(teacher: Teacher, sets: Mapping[str, ScoredPairs]) -> float:
     return float(np.mean(found))
 
 
-def _judge(teacher: Teacher, sets: Mapping[str, ScoredPairs], stage: str) -> list[dict[str, Any]]:
+def judge(teacher: Teacher, sets: Mapping[str, ScoredPairs], stage: str) -> list[dict[str, Any]]:
     """A row of the table for every set: Pearson and Spearman of four similarities."""
     rows = []
     for name, pairs in sets.items():

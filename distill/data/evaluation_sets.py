@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -98,14 +99,14 @@ class RetrievalSet:
         _same_length("document ids and documents", len(self.document_ids), len(self.documents))
         for what, ids in (("query", self.query_ids), ("document", self.document_ids)):
             if len(set(ids)) != len(ids):
-                twice = next(name for place, name in enumerate(ids) if name in ids[:place])
+                twice, _ = Counter(ids).most_common(1)[0]
                 raise DataError(f"a {what} id stands twice", got=twice, expected="every id once")
         if not self.queries or not self.documents:
             raise DataError("nothing to search", got=f"{len(self.queries)} queries, {len(self.documents)} documents")
         if sorted(self.relevance) != list(range(len(self.queries))):
             raise DataError("every query needs a relevant document", got=f"{len(self.relevance)} of {len(self.queries)}")
         for gains in self.relevance.values():
-            if not gains or min(gains.values()) <= 0 or not set(gains) <= set(range(len(self.documents))):
+            if not gains or min(gains.values()) <= 0 or not 0 <= min(gains) <= max(gains) < len(self.documents):
                 raise DataError("a query names documents that are not there, or gains that are not above 0", got=gains)
 
     def __len__(self) -> int:

@@ -63,8 +63,7 @@ def read_teaching(
             source lacks what the objective needs: the objectives that would fit are named.
     """
     if source_kind(spec) == PYTHON_DOCS:
-        if objective != "simcse":
-            raise _unfit(objective, "texts", PYTHON_DOCS, where)
+        _check_documentation(objective, where)
         return {"text": list(read_sentences(spec, on_bad_row=on_bad_row, counts=counts))}
     table = open_table(spec)
     places, shape = shape_of(table, spec.columns)
@@ -85,11 +84,19 @@ def read_teaching(
 def check_teaching(spec: SourceSpec, objective: str) -> list[DistillError]:
     """What is wrong with a source of an objective, as far as its first row tells. A hub data set is not looked up."""
     try:
-        if source_kind(spec) != "hub":
+        kind = source_kind(spec)
+        if kind == PYTHON_DOCS:
+            _check_documentation(objective)
+        elif kind == "file":
             read_teaching(spec.model_copy(update={"limit": 1}), objective, counts=Counter())
     except DistillError as problem:
         return [problem]
     return []
+
+
+def _check_documentation(objective: str, where: str = "") -> None:
+    if objective not in fits("texts"):
+        raise _unfit(objective, "texts", PYTHON_DOCS, where)
 
 
 def fits(shape: Shape) -> list[str]:

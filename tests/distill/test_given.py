@@ -11,7 +11,7 @@ import pytest
 import tiny
 from datasets import Dataset, DatasetDict
 
-from distill.data.sources import ScoredPairs
+from distill.data.evaluation import RetrievalSet, ScoredPairs, TranslationSet
 from distill.errors import DataError, ModelError
 from distill.given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from teachers.load import as_teacher
@@ -170,3 +170,15 @@ def test_a_source_is_known_by_its_content(tmp_path, monkeypatch):
     assert source_key("owner/dataset") == "owner/dataset"
     docs = source_key("python-docs")
     assert docs == source_key("python-docs") != "python-docs"
+
+
+def test_evaluation_sets_of_every_kind_are_taken_as_they_are():
+    made = {
+        "pairs": TranslationSet(["a", "b"], ["c", "d"], ("en", "ko")),
+        "search": RetrievalSet(["q"], ["a"], ["d"], ["b"], {0: {0: 1.0}}),
+        "sts": ScoredPairs(["a", "b"], ["c", "d"], np.array([0.0, 1.0]), ("en", "de")),
+    }
+    found = given_sets(made)
+    assert found["pairs"] is made["pairs"]
+    assert found["search"] is made["search"]
+    assert found["sts"].languages == ("en", "de")

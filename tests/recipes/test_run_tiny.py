@@ -35,6 +35,15 @@ CHANGES = {
     "bert-to-bilstm": [f"export.presets={ALL}", "student.dim=24", "student.hidden=12"],
     "tinybert-ner": ["student.layers=2"],
     "tinybert-qa": ["student.layers=2", "data.stride=16"],
+    "sbert-sts": ["student.layers=2"],
+    "sbert-nli-sts": ["student.layers=2"],
+    "simcse": ["student.layers=2"],
+}
+TEACHING = {
+    # What is found on the hub, as files that are made here.
+    "sbert-sts": {"sts": "{source: FOLDER/teach.csv, format: stsb}"},
+    "sbert-nli-sts": {"nli": "FOLDER/triplets.tsv", "sts": "{source: FOLDER/teach.csv, format: stsb}"},
+    "simcse": {"sentences": "FOLDER/sentences.txt"},
 }
 WIDTHS = {"static": 24, "multilingual-mse": 32}
 OF_EMBEDDING = [name for name in recipe_names() if load_recipe(name).task == "embedding"]
@@ -78,6 +87,18 @@ def run(models, tmp_path, monkeypatch):
     return run
 
 
+def teaching(name, folder):
+    """Overrides that give a recipe which trains its teacher something to train on: two steps a stage."""
+    tiny.write_sts(folder / "teach.csv", tiny.sts_rows(60, seed=3))
+    rows = zip(tiny.ENGLISH[:40], tiny.ENGLISH[40:80], tiny.ENGLISH[80:120], strict=True)
+    tiny.write_lines(folder / "triplets.tsv", ["anchor\tpositive\tnegative", *map("\t".join, rows)])
+    sources = {part: source.replace("FOLDER", str(folder)) for part, source in TEACHING.get(name, {}).items()}
+    if not sources:
+        return []
+    short = [f"teacher.finetune.stages.{n}.{key}" for n in range(len(sources)) for key in ("max_steps=2", "batch_size=8")]
+    return [*(f"data.teaching.{part}={source}" for part, source in sources.items()), *short, "data.select=null"]
+
+
 def check_folder(out, name, models):
     """What every run leaves, whatever it is about."""
     assert {item.name for item in out.iterdir()} >= REPORT
@@ -106,13 +127,16 @@ def test_an_embedding_recipe_runs(name, models, run, tmp_path, monkeypatch):
     teacher = models / ("masked" if name == "distilbert" else "teacher")
     if getattr(load_recipe(name).student, "from_", "teacher") != "teacher":
         changes.append(f"student.from={models / 'start'}")
+    sts = tiny.write_sts(tmp_path / "sts.csv")
     report, out = run(
         name,
         f"teacher.model={teacher}",
-        f"data.evaluate.sts={tiny.write_sts(tmp_path / 'sts.csv')}",
+        f"data.evaluate={{sts: {sts}}}" if name in TEACHING else f"data.evaluate.sts={sts}",
+        *teaching(name, tmp_path),
         *changes,
     )
     assert report.passed
+    assert [stage.steps for stage in report.finetune.stages] == [2] * len(TEACHING.get(name, ()))
     assert json.loads((out / "report.json").read_text())["headline"]["task"] == "sts"
     assert "work" not in {item.name for item in out.iterdir()}
     check_folder(out, name, models)

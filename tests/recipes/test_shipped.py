@@ -25,6 +25,9 @@ OF_TASK = {
 ASKING = {"korean-search": "data.train.0", "multilingual-mse": "data.parallel.0", "multilingual-small": "data.train.0"}
 """Recipes of the task embedding that need a file of the user's -> where they name it."""
 OF_EMBEDDING = ["distilbert", "minilm-v2", "quickstart", "sbert-half", "sbert-mini", "static", "tinybert-general"]
+TEACHING = {"sbert-sts": ["sts_cosine"], "sbert-nli-sts": ["nli_ranking", "sts_cosine"], "simcse": ["simcse"]}
+"""Those that train a sentence teacher first, with its objectives."""
+OF_EMBEDDING += TEACHING
 
 
 def test_these_are_shipped():
@@ -99,6 +102,12 @@ def test_a_task_fine_tunes_its_teacher_and_judges_by_its_metric(name):
     assert recipe.teacher.finetune is not None
     assert recipe.train.select_by == "task_metric"
     assert recipe.train.dropout, "labels can be overfitted"
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_a_sentence_teacher_is_trained_in_stages(name):
+    spec = load_recipe(name).teacher.finetune
+    assert [stage.objective for stage in spec.stages] == TEACHING[name]
 
 
 def test_task_distillation_has_two_stages():

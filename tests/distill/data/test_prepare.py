@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distill.data.evaluation import RetrievalSet, TransferSet, TranslationSet, set_values
 from distill.data.prepare import COUNTED, fold, load_prepared, normalise, prepare, save
 from distill.data.sources import ScoredPairs
 from distill.errors import DataError, RunError
@@ -231,3 +232,23 @@ def test_damage_on_disk_is_told(tmp_path, name, damage):
 def test_counts_are_plain_json(tmp_path):
     save(prepare(spec(), train=CORPUS), tmp_path / "data")
     assert json.loads((tmp_path / "data" / "counts.json").read_text())["counts"]["read"] == 400
+
+
+def test_texts_of_every_kind_of_set_are_kept_out_and_fit_texts_are_not(tmp_path):
+    labels = np.array([0, 1])
+    sets = {
+        "pairs": TranslationSet(CORPUS[:2], ["가 나.", CORPUS[2]]),
+        "moved": TransferSet(CORPUS[10:12], labels, CORPUS[3:5], labels, ("no", "yes")),
+        "search": RetrievalSet(["q"], [CORPUS[5].upper()], ["d"], [f"{CORPUS[6]} {CORPUS[7]}"], {0: {0: 1.0}}, "sentence"),
+    }
+    found = prepare(spec(), train=CORPUS, evaluate=sets)
+    assert sorted(found.train + found.dev) == sorted(CORPUS[8:])
+    assert found.counts["removed_evaluation"] == 8
+    save(found, tmp_path / "data")
+    back = load_prepared(tmp_path / "data").evaluate
+    assert {name: set_values(rows) for name, rows in back.items()} == {name: set_values(rows) for name, rows in sets.items()}
+
+
+def test_a_set_given_from_python_holds_texts():
+    with pytest.raises(DataError, match="evaluation set 'pairs'"):
+        prepare(spec(), train=CORPUS, evaluate={"pairs": TranslationSet(["a b", None], ["c d", "e f"])})
