@@ -71,7 +71,7 @@ class VectorIndex:
         dim: width of the vectors.
         index: the FAISS index.
         settings: what it was built with.
-        seconds: time that building took; 0 where it was read.
+        seconds: what building took, see `clock`; 0 where it was read.
     """
 
     def __init__(self, kind: str, dim: int, index: Any, settings: IndexSettings, seconds: float = 0.0) -> None:
@@ -144,8 +144,9 @@ class VectorIndex:
         hamming, found = self.index.search(to_bits(queries), depth)
         scores = (1 - 2 * hamming / self.dim).astype(np.float32)
         if rescored:
-            signs = from_bits(self._stored()[found.ravel()], self.dim).reshape(*found.shape, self.dim)
-            scores = np.einsum("qd,qkd->qk", queries, signs) / np.float32(self.dim**0.5)
+            stored = self._stored()
+            for row, query in enumerate(queries):  # one at a time: the signs of all candidates of all queries may be gigabytes
+                scores[row] = from_bits(stored[found[row]], self.dim) @ query / np.float32(self.dim**0.5)
         order = np.lexsort((found, -scores))[:, :k]
         return np.take_along_axis(scores, order, 1), np.take_along_axis(found, order, 1)
 
@@ -166,7 +167,7 @@ def build_index(vectors: np.ndarray, kind: str = EXACT, settings: IndexSettings 
         settings: see `IndexSettings`.
 
     Returns:
-        The index; `seconds` is the time it took, training included.
+        The index; `seconds` is what it took by `clock`, training included.
 
     Raises:
         MissingExtra: faiss is not installed.
@@ -183,14 +184,14 @@ def build_index(vectors: np.ndarray, kind: str = EXACT, settings: IndexSettings 
         raise UserError("this vector holds something that is no number", where=f"row {row}", hint="is the model damaged?")
     rows = np.ascontiguousarray(vectors, np.float32)
     count, dim = rows.shape
-    start = time.perf_counter()
+    start = clock(settings)
     with _threads(settings.threads):
         index = _empty(faiss, kind, count, dim, settings)
         stored = to_bits(rows) if kind.startswith("binary") else rows
         if not index.is_trained:
             index.train(stored)
         index.add(stored)
-    return VectorIndex(kind, dim, index, settings, time.perf_counter() - start)
+    return VectorIndex(kind, dim, index, settings, clock(settings) - start)
 
 
 def _empty(faiss: Any, kind: str, count: int, dim: int, settings: IndexSettings) -> Any:
@@ -260,6 +261,11 @@ def _first_of_each(names: np.ndarray) -> np.ndarray:
     first = np.empty_like(new)
     np.put_along_axis(first, order, new, 1)
     return first & (names >= 0)
+
+
+def clock(settings: IndexSettings) -> float:
+    """Seconds: of the processor on one thread, so that other work on the machine does not count; else of the wall."""
+    return time.process_time() if settings.threads == 1 else time.perf_counter()
 
 
 @contextlib.contextmanager

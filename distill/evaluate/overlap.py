@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ..errors import UserError
 from .agreement import unit
 from .bootstrap import ROUNDS, percentile_interval
-from .indexes import EXACT, KINDS, IndexSettings, VectorIndex, build_index, search_documents
+from .indexes import EXACT, KINDS, IndexSettings, VectorIndex, build_index, clock, search_documents
 from .resample import resampled_sums
 from .vectors import widths
 
@@ -45,9 +44,9 @@ class _Task:
         return index, self.ask(index, queries)
 
     def ask(self, index: VectorIndex, queries: np.ndarray) -> _Found:
-        start = time.perf_counter()
+        start = clock(self.settings)
         _, found, _ = search_documents(index, queries, self.depth, owners=self.owners, exclude=self.exclude)
-        return _Found(found, index.seconds, time.perf_counter() - start, index.size())
+        return _Found(found, index.seconds, clock(self.settings) - start, index.size())
 
 
 def retrieval_overlap(
@@ -92,7 +91,7 @@ def retrieval_overlap(
         (the teacher's at full width), "recall" of the teacher's exact list, "teacher_recall" of that list by the teacher's own
         index of this type, which is what the type itself loses; "overlap_ci95" by depth; "rank_correlation", the mean Spearman
         of the order of what both lists share (None where no query has two); "student" and "teacher": {"build_seconds",
-        "search_ms" a query, "bytes"} of the index searched.
+        "search_ms" a query, "bytes"} of the index searched, all queries asked at once; by `indexes.clock`.
 
     Raises:
         MissingExtra: faiss is not installed.
@@ -133,7 +132,7 @@ def retrieval_overlap(
             found.append(_row(kind, "symmetric", dim, one, theirs[kind], truth, depths, rounds, seed))
     order = {"symmetric": 0, "asymmetric": 1}
     found.sort(key=lambda row: (order[row["mode"]], -row["dim"]))
-    shown = {**replace(settings).__dict__, "normalize": normalize}
+    shown = {**asdict(settings), "normalize": normalize}
     return {"n": count, "queries": len(student_queries), "depths": depths, "settings": shown, "rows": found}
 
 

@@ -66,12 +66,18 @@ def sentences(data: Path, language: str, limit: int | None) -> list[str]:
 def embed(name: str, prompt: str | None, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
     """The vectors of a model, and what it took."""
     model = load_teacher(TeacherSpec(model=name, prompt=prompt))
-    start = time.perf_counter()
+    start = time.process_time()
     vectors = model.embed(texts, batch_size=32)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     parameters = sum(weight.numel() for weight in model.model.parameters())
-    facts = {"name": Path(name).name, "dim": model.dim, "parameters": parameters, "prompt": model.prompt}
-    return vectors, {**facts, "encode_seconds": round(seconds, 1), "sentences_per_second": round(len(texts) / seconds, 1)}
+    parts = Path(name).parts
+    facts = {
+        "name": "/".join(parts[-2:] if parts[-1] == "student" else parts[-1:]),
+        "dim": model.dim,
+        "parameters": parameters,
+        "prompt": model.prompt,
+    }
+    return vectors, {**facts, "encode_cpu_seconds": round(seconds, 1), "sentences_per_second": round(len(texts) / seconds, 1)}
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -82,7 +88,9 @@ def markdown(found: dict[str, Any]) -> str:
         "# Does the student find what the teacher finds?",
         "",
         f"{found['overlap']['n']:,} different sentences ({found['language']}), {found['overlap']['queries']:,} of them asked,"
-        " each for the others. One thread. overlap: of the lists of both models out of the same type of index; recall: of the"
+        " each for the others, all at once. One thread; seconds are of the processor.",
+        "",
+        "overlap: of the lists of both models out of the same type of index; recall: of the"
         " teacher's exact list; the teacher's own recall is what the type of index itself loses.",
         "",
         "| model | parameters | dims | sentences/s |",

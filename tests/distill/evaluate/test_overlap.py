@@ -59,7 +59,7 @@ def test_lengths_and_rotations_change_nothing():
 
 
 def test_exact_rows_are_those_of_a_plain_loop():
-    result = retrieval_overlap(TEACHER, STUDENT, kinds=["flat_ip"], k=(1, 10), rounds=5)
+    result = retrieval_overlap(TEACHER, STUDENT, kinds=["flat_ip"], k=(1, 10), rounds=300)
 
     def nearest(queries, documents):
         similar = unit(queries) @ unit(documents).T
