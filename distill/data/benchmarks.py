@@ -180,16 +180,17 @@ class BenchmarkTable:
         """The layout that fits the first row."""
         layouts = self._format.layouts
         start = _first_character(self._path)
-        if start == "[":
-            found = [layout for layout in layouts if layout.delimiter is None]
+        as_json = [layout for layout in layouts if layout.delimiter is None]
+        head = next((line for _, line in file_lines(self._path, self._encoding) if isinstance(line, str)), "")
+        if start == "[" and as_json:
+            found = as_json
         else:
-            head = next((line for _, line in file_lines(self._path, self._encoding) if isinstance(line, str)), "")
             found = [layout for layout in layouts if layout.delimiter is not None and _fits(layout, head)]
         if start and not found:
             raise DataError(
                 f"this is no file of the format {kind}",
                 where=f"{self.where}, row 1",
-                got="a list in JSON" if start == "[" else head.rstrip("\r\n"),
+                got=head.rstrip("\r\n"),
                 expected=", or ".join(map(_described, layouts)),
                 hint="check `format`, or leave it out and name the columns",
             )
