@@ -25,20 +25,8 @@ NSMC_LABELS = ("negative", "positive")
 MOST_POINTS = 5.0
 """Similarity scores of these benchmarks are 0 to 5 points."""
 
-_KORSTS = ("genre", "filename", "year", "id", "score", "sentence1", "sentence2")
-_STSB_ORIGINAL = ("genre", "filename", "year", "id", "score", "sentence1", "sentence2")
-_STSB_GLUE = (
-    "index",
-    "genre",
-    "filename",
-    "year",
-    "old_index",
-    "source1",
-    "source2",
-    "sentence1",
-    "sentence2",
-    "score",
-)
+_STS = ("genre", "filename", "year", "id", "score", "sentence1", "sentence2")
+_GLUE = ("index", "genre", "filename", "year", "old_index", "source1", "source2", "sentence1", "sentence2", "score")
 
 
 @dataclass(frozen=True)
@@ -113,15 +101,15 @@ FORMATS: Mapping[str, Format] = {
         _nli,
     ),
     "kornli": Format((*PAIR, "label"), (Layout((*PAIR, "gold_label"), (*PAIR, "gold_label")),), _nli),
-    "korsts": Format((*PAIR, "score"), (Layout(_KORSTS, (*PAIR, "score")),), _score),
+    "korsts": Format((*PAIR, "score"), (Layout(_STS, (*PAIR, "score")),), _score),
     "nsmc": Format(("text", "label"), (Layout(("id", "document", "label"), ("document", "label")),), _sentiment),
     "stsb": Format(
         (*PAIR, "score"),
         (
             Layout((*PAIR, "score"), (*PAIR, "score"), ",", header=True, quoting=True),
             Layout((*PAIR, "score"), (*PAIR, "score"), ",", header=False, quoting=True),
-            Layout(_STSB_GLUE, (*PAIR, "score")),
-            Layout(_STSB_ORIGINAL, (*PAIR, "score"), header=False, open_ended=True),
+            Layout(_GLUE, (*PAIR, "score")),
+            Layout(_STS, (*PAIR, "score"), header=False, open_ended=True),
         ),
         _score,
     ),
@@ -192,16 +180,17 @@ class BenchmarkTable:
         """The layout that fits the first row."""
         layouts = self._format.layouts
         start = _first_character(self._path)
-        if start == "[":
-            found = [layout for layout in layouts if layout.delimiter is None]
+        as_json = [layout for layout in layouts if layout.delimiter is None]
+        head = next((line for _, line in file_lines(self._path, self._encoding) if isinstance(line, str)), "")
+        if start == "[" and as_json:
+            found = as_json
         else:
-            head = next((line for _, line in file_lines(self._path, self._encoding) if isinstance(line, str)), "")
             found = [layout for layout in layouts if layout.delimiter is not None and _fits(layout, head)]
         if start and not found:
             raise DataError(
                 f"this is no file of the format {kind}",
                 where=f"{self.where}, row 1",
-                got="a list in JSON" if start == "[" else head.rstrip("\r\n"),
+                got=head.rstrip("\r\n"),
                 expected=", or ".join(map(_described, layouts)),
                 hint="check `format`, or leave it out and name the columns",
             )

@@ -79,5 +79,5 @@ def _lines(layout: Layout, rows: Sequence[Values], where: str) -> str:
 
 def _breaks(layout: Layout) -> Callable[[str], bool]:
     """Whether a cell would tear its row apart."""
-    forbidden = "\r\n\x00" if layout.quoting else "\r\n\x00\t"
+    forbidden = "\r\n\x00" + ("" if layout.quoting else "\t") + ("" if layout.header else "\ufeff")  # a byte order mark
     return lambda cell: any(letter in forbidden for letter in cell)

@@ -99,7 +99,7 @@ def test_stsb_in_its_four_forms(tmp_path):
     assert all(values(path, "stsb") == wanted for path in (plain, named, original, glue))
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\x00"), min_size=1, max_size=30).filter(
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n\x00\ufeff"), min_size=1, max_size=30).filter(
     lambda text: text.strip()
 )
 
@@ -123,6 +123,20 @@ def test_what_is_written_is_read_again(kind, layout, ending, tmp_path):
             assert [row[-1] for row in found] == [row[-1] for row in table]
 
     round_trip()
+
+
+@pytest.mark.parametrize("layout", [0, 1, 3])
+def test_a_text_that_begins_as_json_does_is_text(layout, tmp_path):
+    rows = [("[Laughs] A man eats.", "{B}", 0.5)]
+    write_benchmark(tmp_path / "a.csv", "stsb", rows, layout)
+    assert values(tmp_path / "a.csv", "stsb") == rows
+
+
+def test_a_byte_order_mark_where_it_would_be_lost_is_not_written(tmp_path):
+    write_benchmark(tmp_path / "a.csv", "stsb", [("\ufeffA", "B", 0.5)], layout=0)
+    assert values(tmp_path / "a.csv", "stsb")[0][0] == "\ufeffA"
+    with pytest.raises(DataError, match="cannot be written"):
+        write_benchmark(tmp_path / "a.csv", "stsb", [("\ufeffA", "B", 0.5)], layout=1)
 
 
 def test_a_text_with_a_tab_is_not_written(tmp_path):
