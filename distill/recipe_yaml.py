@@ -20,6 +20,9 @@ _TIMESTAMP, _FLOAT_TAG = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
 
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+
 class RecipeLoader(yaml.SafeLoader):
     """SafeLoader that reads `3e-4` as a number and a date as text."""
 
@@ -31,6 +34,13 @@ class RecipeDumper(yaml.SafeDumper):
         """Write every value out."""
         return True
 
+
+def _text(dumper: RecipeDumper, value: str) -> yaml.ScalarNode:
+    """Text with one of Unicode's line breaks is written in double quotes, where it is escaped: elsewhere YAML folds it."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if _BREAKS.search(value) else None)
+
+
+RecipeDumper.add_representer(str, _text)
 
 for _class in (RecipeLoader, RecipeDumper):
     _class.yaml_implicit_resolvers = {

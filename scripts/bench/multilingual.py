@@ -131,7 +131,8 @@ def markdown(lines: list[dict[str, Any]], found: Mapping[str, Any]) -> str:
             if value is None or value.get("value") is None:
                 cells.append("-")
                 continue
-            retained = "" if value.get("retained") is None or line["model"] == "teacher" else f", {value['retained']:.3f} kept"
+            kept = value.get("retained")  # above 1: a language that the teacher does not read
+            retained = "" if kept is None or kept > 1 or line["model"] == "teacher" else f", {kept:.3f} kept"
             cells.append(f"{100 * value['value']:.2f} ({100 * value['ci95'][0]:.1f}-{100 * value['ci95'][1]:.1f}){retained}")
         params = "-" if line["params"] is None else f"{line['params'] / 1e6:.1f}M"
         latency = "-" if line["p50_ms"] is None else f"{line['p50_ms']:.2f}"

@@ -22,6 +22,11 @@ def test_what_is_dumped_comes_back(tree):
     assert parse(dump(tree), "x") == tree
 
 
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "a\u2028b\n", "\u2029", " \x85 c", "a\nb"])
+def test_every_line_break_of_unicode_comes_back(text):
+    assert parse(dump({"name": text, "list": [text]}), "x") == {"name": text, "list": [text]}
+
+
 @pytest.mark.parametrize(
     "text", ["3e-4", "1E5", "2024-01-01", "12:30", "yes", "null", "0x1F", "1_000", ".5", "007", "<<", "=", "~", "- a"]
 )
