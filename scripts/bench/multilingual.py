@@ -81,7 +81,7 @@ def recipes(data: Path, models: Path, runs: Path, files: Mapping[str, str]) -> d
         **common,
         "data": {"train": files["english"], "parallel": pairs, "dev": {"share": 0.03}, "evaluate": evaluation(data, files)},
         "student": {"kind": "layers", "from": str(runs / "e5-small6-SEED/student"), "layers": 6},
-        "stages": [{"name": "main", "losses": VECTOR_LOSSES, "epochs": 3, "batch_size": 64, "learning_rate": 2e-4}],
+        "stages": [{"name": "main", "losses": VECTOR_LOSSES, "epochs": 7, "batch_size": 64, "learning_rate": 4e-4}],
     }
     teachers = {name: {"model": str(models / name), "max_length": 128} for name in ("minilm", "mpnet")}
     return {"e5-small6": small} | {f"{name}-koende": {**aligned, "teacher": teachers[name]} for name in teachers}

@@ -1,0 +1,74 @@
+"""`distill run` and `distill augment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import exits
+from ..progress import hide_library_bars, set_output
+from .app import ForceOption, OverridesArgument, QuietOption, RecipeArgument, app, show_result
+
+
+@app.command(short_help="Do everything a recipe asks for.")
+def run(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/NAME]")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on although the recipe changed: what it touches runs again.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Do everything a recipe asks for, from teacher to report. An interrupted run goes on where it stopped.
+
+    \b
+    $ distill run quickstart
+    $ distill run sbert-half data.train=sentences.txt student.layers=6
+    $ distill run my-recipe.yaml train.epochs=4 --out runs/second-try
+    """
+    set_output(quiet)
+    from ..recipe_check import check_recipe
+    from ..recipe_load import load_recipe
+
+    resolved = load_recipe(recipe, overrides or ())
+    check_recipe(resolved)  # the run does so too, but only after torch is loaded: a mistake shall be told at once
+    with exits.needs_train("distill run"):
+        from ..pipeline import run as run_recipe
+
+        hide_library_bars()
+        report = run_recipe(resolved, out=out, force=force)
+    show_result(report, out or Path("runs") / resolved.name)
+
+
+@app.command(short_help="Make more training text out of a recipe's data.")
+def augment(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .jsonl.")],
+    overrides: OverridesArgument = None,
+    form: Annotated[str | None, typer.Option("--format", help="parquet or jsonl.  [default: by the name of --out]")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes, each with a model of its own.", min=1)] = 1,
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Augment a recipe's data.train as its data.augment says, into a file of texts with their variants, and report what
+    was made. The result does not depend on --workers. An interrupted command goes on where it stopped.
+
+    \b
+    $ distill augment my-recipe.yaml --out more.parquet
+    $ distill augment sbert-half data.train=lines.txt data.augment='{method: tang, variants: 5}' --out more.jsonl
+    $ distill augment pkd data.train=train.tsv data.augment='{method: masked_lm, model: klue/bert-base}' --out more.parquet
+    """
+    set_output(quiet)
+    from ..recipe_check import check_recipe
+    from ..recipe_load import load_recipe
+
+    resolved = load_recipe(recipe, overrides or ())
+    check_recipe(resolved)
+    with exits.needs_train("distill augment"):
+        from ..augmenting import augment_recipe, report_lines
+
+        report = augment_recipe(resolved, out, form=form, workers=workers, force=force)
+    typer.echo("\n".join([*report_lines(report), f"report: {out}.report.md", str(out)]))
