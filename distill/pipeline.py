@@ -352,9 +352,9 @@ class _Run:
 
 
 def _fit_bridge(student: Student, texts: Sequence[str], rows: StoredRows) -> None:
-    """Put the bridge, if there is one, at the least-squares solution."""
-    some = texts[:FIT_SENTENCES]
-    started = student.start_bridge(some, rows.gather(np.arange(len(some))))
+    """Put the bridge, if there is one, at the least-squares solution on sentences from everywhere in the data: all languages."""
+    some = np.unique(np.linspace(0, len(texts) - 1, FIT_SENTENCES).astype(np.int64))
+    started = student.start_bridge([texts[row] for row in some], rows.gather(some))
     if started is not None:
         note(f"student: the bridge starts at a mean cosine of {started:.3f} to the teacher (least squares)")
 

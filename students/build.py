@@ -41,7 +41,8 @@ class Student:
             (projection `drop` with different widths), else None. It sees the vectors that `model` gives.
         layers: 0-based indices of the start model's layers that were kept.
         source_layers: layers of the start model.
-        projection: `none` where the widths agree, else `keep` (the bridge is a module of `model`) or `drop`.
+        projection: `none` without a bridge, else `keep` (the bridge is a module of `model`; the recipe's `keep` and
+            `align`) or `drop`.
         ids: the start model's id of each of the student's token ids, int64, where its vocabulary was trimmed, else None.
     """
 
@@ -153,8 +154,8 @@ def build_student(
     bridge: nn.Linear | None = None
     projection: Literal["none", "keep", "drop"] = "none"
     width = _width(model)
-    if width != teacher_dim:
-        projection = spec.projection
+    if width != teacher_dim or spec.projection == "align":
+        projection = "drop" if spec.projection == "drop" else "keep"
         dense = _bridge(width, teacher_dim, seed)
         if projection == "keep":
             _append(model, dense)

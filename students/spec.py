@@ -46,7 +46,9 @@ class LayersSpec(_Spec):
             other than embedding always spread.
         projection: what becomes of the linear bridge that maps the student up to the teacher's width. `keep`
             leaves it in the student, whose vectors then live in the teacher's space; `drop` uses it for
-            training alone. Has no effect where the widths agree.
+            training alone. Both have no effect where the widths agree. `align` is `keep` whatever the widths: for a
+            start model whose vectors lie in another space than the teacher's, such as a multilingual encoder under an
+            English teacher. A rotation is then solved for and need not be learnt, at the price of what was learnt before.
         max_length: longest input in tokens; None takes the teacher's, capped by the start model's positions.
         vocabulary: trim the vocabulary; None keeps it.
     """
@@ -55,7 +57,7 @@ class LayersSpec(_Spec):
     from_: str = Field(default="teacher", alias="from", min_length=1)
     layers: StrictInt | tuple[StrictInt, ...] = 3
     choose: Literal["agreement", "spread"] = "agreement"
-    projection: Literal["keep", "drop"] = "drop"
+    projection: Literal["keep", "drop", "align"] = "drop"
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     vocabulary: VocabularySpec | None = None
 

@@ -9,7 +9,7 @@ minilm and mpnet.
     e5-small6       multilingual-e5-small, 118M parameters -> six of its layers, its vocabulary trimmed to Korean, English and
                     German text; plain text alone
     minilm-koende   all-MiniLM-L6-v2 -> the student of e5-small6, on translations English-Korean and English-German
-    mpnet-koende    the same of all-mpnet-base-v2, 768 wide; the student keeps its 384
+    mpnet-koende    the same of all-mpnet-base-v2; the student's vectors are 768 wide, as the teacher's
 
 The checkpoint is chosen by agreement with the teacher on held-out sentences of all languages. KorSTS dev, English and German
 STSb dev, Korean against English sentences of both, and 30 % of Tatoeba (by hash) are measured once; no sentence of theirs is

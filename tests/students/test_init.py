@@ -115,6 +115,17 @@ def test_equal_widths_have_no_bridge(teacher_vectors: np.ndarray) -> None:
     assert student.start_bridge(TEXTS, teacher_vectors) is None
 
 
+@pytest.mark.parametrize("hidden", [32, 48])
+def test_align_maps_into_the_teachers_space_whatever_the_widths(teacher_vectors: np.ndarray, hidden: int) -> None:
+    student = build(tiny.sentence_transformer(hidden=hidden), "align")
+    assert student.projection == "keep"
+    assert student.bridge is None
+    assert cosine(student.model.encode(TEXTS), teacher_vectors) < 0.3
+    told = student.start_bridge(TEXTS, teacher_vectors)
+    assert told == pytest.approx(cosine(student.model.encode(TEXTS), teacher_vectors), abs=1e-5)
+    assert told > 0.9
+
+
 @pytest.mark.parametrize("dim", [24, 48])
 def test_a_dense_layer_of_the_start_models_own_is_not_taken_for_the_bridge(teacher_vectors: np.ndarray, dim: int) -> None:
     """Start models may end in a Dense themselves; the bridge is the one behind it."""
