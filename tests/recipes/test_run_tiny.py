@@ -45,7 +45,7 @@ TEACHING = {
     "sbert-nli-sts": {"nli": "FOLDER/triplets.tsv", "sts": "{source: FOLDER/teach.csv, format: stsb}"},
     "simcse": {"sentences": "FOLDER/sentences.txt"},
 }
-WIDTHS = {"static": 24, "multilingual-mse": 32}
+WIDTHS = {"static": 24}
 OF_EMBEDDING = [name for name in recipe_names() if load_recipe(name).task == "embedding"]
 OF_TASK = [name for name in recipe_names() if name not in OF_EMBEDDING]
 CLASSES = {
