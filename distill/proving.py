@@ -23,6 +23,7 @@ from .report.card import model_card
 from .report.model import Report, build_report
 from .rundir import RunDir, versions
 from .runtime.precision import GATES
+from .sealing import seal
 
 PARITY_SENTENCES = 128
 TOLD = ("max_abs", "mean_cosine", "label_agreement", "correlation")
@@ -223,6 +224,7 @@ class Proof:
         report = build_report(self.folder.path)
         report.save(self.folder.path)
         atomic_write(self.folder.student / "README.md", model_card(self.folder.path))
+        seal(self.folder.path)
         failed = [name for name, model in parity["models"].items() if not model["passed"]]
         if failed:
             worst = parity["models"][failed[0]]

@@ -17,6 +17,7 @@ from .progress import note
 from .recipe import Recipe
 from .recipe_load import to_yaml
 from .report.words import public_name
+from .sealing import input_hashes
 
 PACKAGES = (
     "torch",
@@ -94,6 +95,7 @@ class RunDir:
             "hardware": self.manifest.get("hardware", {}),
             "asked": asked,
             "resolved": self.manifest.get("resolved"),
+            "inputs": input_hashes(recipe),
             "stages": self.manifest.get("stages", []),
         }
         self._save()

@@ -55,8 +55,10 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
     $ distill report runs/quickstart
     """
     from ..report.model import build_report
+    from ..sealing import seal_again
 
     with exits.needs_train("distill report"):
         built = build_report(run)
         built.save(run)
+        seal_again(run)
     show_result(built, run)
