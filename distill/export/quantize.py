@@ -2,7 +2,7 @@
 
 `fast`: int8 weights with a scale a column and int8 activations with a scale a token (`int8`), evened out before (`smooth`); int8
 tables with a scale a row. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits, whose kernel quantizes activations per row and
-block), and the same tables: nearly lossless. In neither does a row depend on what else is in the batch. `fp16`: for GPUs (`half`).
+block), and the same tables: nearly lossless. Neither minds what else is in the batch. `fp16`: for GPUs (`half`).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from ..errors import UserError
 from ..files import sha256_file
 from ..progress import track
 from .assemble import assemble, candidates, preset_choices
@@ -59,6 +60,12 @@ class Budget:
     def gate(self) -> str:
         """The budget as a rule of parity.json."""
         return f"metric_drop <= {self.metric_drop:g}" if self.metric_drop is not None else f"mean_cosine >= {self.min_cosine:g}"
+
+
+MIN_COSINE, METRIC_DROP = 0.995, 0.005
+"""The budgets where none is named: of a sentence encoder, of a task model with labelled dev rows."""
+Search = Callable[[Path, Path], dict[str, Any]]
+"""Makes a file from the fp32 one and returns the log of how."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def search(source: Path, target: Path, budget: Budget, judge: Judge, feeds: Feed
     taken, chosen = min(
         (option for option in options if option[0] == "path" or verdicts.inside(option[1])), key=lambda o: total(costs, o[1])
     )
-    write_choices(_copy(fp32), _nodes(groups, chosen), target, ranges, source=source.name, preset="searched")
+    counts = write_choices(_copy(fp32), _nodes(groups, chosen), target, ranges, source=source.name, preset="searched")
     last = verdicts.of(chosen)
     milliseconds = {name: sum(costs[g.name][form[g.name]][0] for g in groups) for name, form in presets.items()}
     milliseconds |= {
@@ -123,19 +130,35 @@ def search(source: Path, target: Path, budget: Budget, judge: Judge, feeds: Feed
         "budget": {key: value for key, value in vars(budget).items() if value is not None},
         "words": budget.words,
         "gate": budget.gate,
-        "metric": judge.name,
-        "rows": judge.rows,
+        "metric": judge.name if budget.metric_drop is not None else "mean_cosine",
+        "rows": judge.rows if budget.metric_drop is not None else len(verdicts.reference),
         "timing": timing,
         "milliseconds": {name: round(value, 4) for name, value in milliseconds.items()},
         "before": verdicts.before,
         "after": last["value"],
         "lost": last["lost"],
         "taken": taken,
+        "counts": counts,
         "groups": [_told(group, costs, harm, chosen) for group in groups],
         "judged": verdicts.log,
         "sha256": sha256_file(target),
         "seconds": round(time.perf_counter() - begin, 1),
     }
+
+
+def check_budget(budget: Budget, rows: Sequence[Any]) -> None:
+    """Refuse a budget that is none, and a search that nothing could judge."""
+    given = [value for value in (budget.metric_drop, budget.min_cosine) if value is not None]
+    if len(given) != 1 or not 0 <= given[0] <= 1 or budget.metric_drop == 1 or budget.min_cosine == 0:
+        got = ", ".join(f"{name}={value}" for name, value in vars(budget).items() if value is not None) or "nothing"
+        raise UserError("no such budget", where="budget", got=got, expected="metric_drop from 0 to 1, or min_cosine up to 1: one")
+    if len(rows) < 2:
+        raise UserError("a search needs rows to judge by", where="searched", got=f"{len(rows)} rows", expected="real text")
+
+
+def search_of(budget: Budget, judge: Judge, feeds: Feeds) -> Search:
+    """`search` with all but the files settled."""
+    return lambda source, target: search(source, target, budget, judge, feeds)
 
 
 def sensitivity(

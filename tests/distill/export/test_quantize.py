@@ -177,7 +177,7 @@ def test_strip_takes_all_notes_and_no_numbers(plain):
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])
 def test_real_files_shrink_in_the_order_of_their_bits(exported, family):
     sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful")]
-    assert sizes[0] > 2 * max(sizes[1:])
+    assert sizes[0] > 1.9 * max(sizes[1:])
 
 
 def test_a_product_per_sentence_keeps_its_activations_in_fast(exported):
