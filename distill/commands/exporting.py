@@ -47,8 +47,8 @@ def export(
         from ..export.options import read_budget, read_calibration
 
         hide_library_bars()
-        asked, texts = read_budget(budget, chosen), read_calibration(calibration)
-        parity = export_onnx(model, out, chosen, opset, budget=asked, texts=texts)
+        more = {"budget": read_budget(budget, chosen), "texts": read_calibration(calibration)}
+        parity = export_onnx(model, out, chosen, opset, **{name: value for name, value in more.items() if value})  # type: ignore[arg-type]
     failed = [name for name, proof in parity["models"].items() if not proof["passed"]]
     for name, proof in parity["models"].items():
         verdict = "passed" if proof["passed"] else "FAILED"
