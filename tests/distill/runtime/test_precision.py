@@ -47,7 +47,7 @@ def test_what_auto_prefers(tmp_path, monkeypatch, dot_product, providers, order)
     """fp16 is for GPUs: the CPU would turn every number back and forth."""
     monkeypatch.setattr(precision, "has_int8_dot_product", lambda: dot_product)
     folder = bag.folder(tmp_path / "m", files=ALL)
-    for name, file in precision.FILES.items():
+    for file in precision.FILES.values():
         (folder / "onnx" / file).touch()
     found = []
     while True:
