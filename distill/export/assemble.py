@@ -23,11 +23,10 @@ BLOCK = 32
 
 Choices = Mapping[str, str]
 """Name of a node -> its form. A product: fp32, blocks (8-bit weights in blocks; MatMulNBits), token, static or tensor (8-bit
-integers, see `int8`). A look-up: fp32 or rows (8-bit rows with a scale each). An LSTM: fp32 or dynamic (onnxruntime's 8-bit LSTM)."""
+integers, see `int8`). A look-up: fp32 or rows (8-bit rows with a scale each). An LSTM: fp32 or dynamic (onnxruntime's 8-bit
+LSTM)."""
 
 INT8 = ("token", "static", "tensor")
-FAST = "token"
-"""How `fast` scales activations. `tensor` is a fifth quicker, but then a text's vector depends on its batch and its padding."""
 
 
 def candidates(model: onnx.ModelProto) -> dict[str, str]:
@@ -49,17 +48,22 @@ def candidates(model: onnx.ModelProto) -> dict[str, str]:
     return found
 
 
-def preset_choices(model: onnx.ModelProto, preset: str) -> dict[str, str]:
+def preset_choices(model: onnx.ModelProto, preset: str, *, calibrated: bool = False) -> dict[str, str]:
     """What `fast` and `faithful` choose for every node.
 
+    `fast` has a scale a token, and a fixed one for what comes from a layer normalisation, where ranges were seen: such values
+    have the same length in every token, so that the fixed scale loses nothing, and it is quicker.
     A product that runs once a sentence (the head behind the pooling) takes next to no time, but what it loses is lost for
     good: `fast` has it in blocks. `faithful` has no 8-bit form of an LSTM.
     """
     if preset not in ("fast", "faithful"):
         raise ValueError(f"no preset '{preset}': fast or faithful")
-    fast, heads = preset == "fast", set(sentence_products(model))
-    form = {"MatMul": FAST if fast else "blocks", "Gather": "rows", "LSTM": "dynamic" if fast else "fp32"}
-    return {name: "blocks" if name in heads else form[kind] for name, kind in candidates(model).items()}
+    fast, kinds = preset == "fast", candidates(model)
+    form = {"MatMul": "token" if fast else "blocks", "Gather": "rows", "LSTM": "dynamic" if fast else "fp32"}
+    chosen = {name: form[kind] for name, kind in kinds.items()} | dict.fromkeys(sentence_products(model), "blocks")
+    normal = {out for node in model.graph.node if node.op_type == "LayerNormalization" for out in node.output}
+    even = [n.name for n in model.graph.node if calibrated and chosen.get(n.name) == "token" and n.input[0] in normal]
+    return chosen | dict.fromkeys(even, "static")
 
 
 def assemble(model: onnx.ModelProto, choices: Choices, ranges: ChannelRanges | None = None) -> onnx.ModelProto:

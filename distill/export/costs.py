@@ -21,7 +21,7 @@ MS_PER_MB = 0.001
 BYTES = {"fp32": 4.0, "blocks": 1.125, "token": 1.0, "static": 1.0, "rows": 1.0, "dynamic": 1.0}
 RELATIVE = {"fp32": 1.0, "blocks": 0.65, "token": 0.42, "static": 0.35, "dynamic": 0.5}
 """Where nothing can be timed: the cost of a multiplication in each form, fp32 = 1, as on a CPU with int8 dot products."""
-COUNTED_PER_MS = 2e7
+COUNTED_PER_MS = 8e7
 """Multiplications in fp32 that count as a millisecond where nothing is timed."""
 
 Costs = Mapping[str, Mapping[str, tuple[float, float]]]
@@ -69,7 +69,7 @@ def _counted(group: Group, form: str) -> float:
     """Multiplications, weighed by form, as milliseconds."""
     if group.kind == "Gather":
         return 0.0
-    return group.weights * (TOKENS if group.per_token else 1) * RELATIVE[form] / COUNTED_PER_MS / 1000
+    return group.weights * (TOKENS if group.per_token else 1) * RELATIVE[form] / COUNTED_PER_MS
 
 
 def _timed(group: Group) -> dict[str, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,8 +55,10 @@ def find_groups(model: onnx.ModelProto) -> list[Group]:
     """
     kinds, heads = candidates(model), set(sentence_products(model))
     sizes = {w.name: tuple(map(int, w.dims)) for w in model.graph.initializer}
-    # The exporter names a bias as torch does, a matrix that it turned by a number.
-    torch_names = {x: b for n in model.graph.node if n.op_type == "Add" for x, b in (n.input[:2], n.input[1::-1]) if b in sizes}
+    # The exporter names a bias as torch does, a matrix that it turned by a number; equal biases it merges.
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    adds = [node for node in model.graph.node if node.op_type == "Add"]
+    torch_names = {x: b for n in adds for x, b in (n.input[:2], n.input[1::-1]) if b in sizes and uses[b] == 1}
     members: dict[str, list[onnx.NodeProto]] = {}
     shared: dict[str, str] = {}
     for node in model.graph.node:

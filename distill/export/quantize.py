@@ -1,8 +1,9 @@
 """Smaller ONNX files from the fp32 one, and the proof that what should be quantized is.
 
-`fast`: int8 weights with a scale a column and int8 activations with a scale a token (`int8`), evened out before (`smooth`); int8
-tables with a scale a row. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits, whose kernel quantizes activations per row and
-block), and the same tables: nearly lossless. Neither minds what else is in the batch. `fp16`: for GPUs (`half`).
+`fast`: int8 weights with a scale a column; int8 activations, evened out before (`smooth`), with a scale a token or, behind a
+layer normalisation, a fixed one (`int8`); int8 tables with a scale a row. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits, whose
+kernel quantizes activations per row and block), and the same tables: nearly lossless. Neither minds what else is in the batch.
+`fp16`: for GPUs (`half`).
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def quantize(source: Path, target: Path, preset: str, feeds: Feeds = ()) -> dict
     model = onnx.load(source)
     if preset == "fp16":
         return _write_half(model, source, target)
-    choices = preset_choices(model, preset)
     ranges = channel_ranges(model, product_inputs(model), feeds) if preset == "fast" and feeds else None
+    choices = preset_choices(model, preset, calibrated=bool(ranges))
     return write_choices(model, choices, target, ranges, source=source.name, preset=preset)
 
 

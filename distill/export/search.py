@@ -133,7 +133,7 @@ def search(source: Path, target: Path, budget: Budget, judge: Judge, feeds: Feed
         "metric": judge.name if budget.metric_drop is not None else "mean_cosine",
         "rows": judge.rows if budget.metric_drop is not None else len(verdicts.reference),
         "timing": timing,
-        "milliseconds": {name: round(value, 4) for name, value in milliseconds.items()},
+        "milliseconds": {name: round(value, 6) for name, value in milliseconds.items()},
         "before": verdicts.before,
         "after": last["value"],
         "lost": last["lost"],
@@ -251,7 +251,7 @@ class _Verdicts:
 
 def _of_preset(model: onnx.ModelProto, groups: Sequence[Group], preset: str) -> Chosen:
     """What a preset has each group in."""
-    choices = preset_choices(model, preset)
+    choices = preset_choices(model, preset, calibrated=True)
     return {group.name: choices[group.nodes[0]] for group in groups}
 
 

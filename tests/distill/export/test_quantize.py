@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from distill.errors import DistillError
 from distill.export import assemble as steps
+from distill.export.assemble import preset_choices
 from distill.export.quantize import expected_nodes, quantize, quantized_nodes, strip
 from distill.export.rewrite import gemm_to_matmul, sentence_products
 
@@ -178,6 +179,30 @@ def test_strip_takes_all_notes_and_no_numbers(plain):
 def test_real_files_shrink_in_the_order_of_their_bits(exported, family):
     sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful")]
     assert sizes[0] > 1.9 * max(sizes[1:])
+
+
+def test_fast_has_a_fixed_scale_behind_a_normalisation_and_one_a_token_elsewhere(exported):
+    """What leaves a normalisation has the same length in every token; the rest has not."""
+    model = onnx.load(exported("bert").onnx())
+    chosen = Counter(preset_choices(model, "fast", calibrated=True).values())
+    assert chosen == {"static": 8, "token": 4, "rows": 3, "blocks": 1}  # two layers of 6 + 2 and 2 + 2, three tables, the bridge
+    assert "static" not in preset_choices(model, "fast").values()  # no text, no fixed scale
+    kinds = Counter(node.op_type for node in onnx.load(exported("bert").onnx("fast")).graph.node)
+    assert kinds["QuantizeLinear"] == 8  # four inputs a layer
+    assert kinds["ReduceMin"] == 4  # of which two have a scale a token
+    assert kinds["DynamicQuantizeLinear"] == 0
+
+
+@pytest.mark.parametrize("preset", ["fast", "faithful"])
+def test_neighbours_and_padding_change_nothing(exported, preset):
+    session = onnxruntime.InferenceSession(exported("bert").onnx(preset), providers=["CPUExecutionProvider"])
+    ids = np.random.default_rng(1).integers(5, 200, (6, 20))
+    mask = np.ones_like(ids)
+    mask[0, 9:] = 0
+    feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (together,) = session.run(["sentence_embedding"], feeds)
+    (alone,) = session.run(["sentence_embedding"], {name: value[:1, :9] for name, value in feeds.items()})
+    assert (alone[0] @ together[0]) / np.linalg.norm(alone[0]) / np.linalg.norm(together[0]) > 0.99999
 
 
 def test_a_product_per_sentence_keeps_its_activations_in_fast(exported):
