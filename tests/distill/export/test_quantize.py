@@ -216,7 +216,7 @@ def test_a_product_per_sentence_keeps_its_activations_in_fast(exported):
     assert quantized_nodes(onnx.load(found.onnx("fast"))) == expected_nodes(onnx.load(found.onnx()))
 
 
-def test_fast_is_nearer_to_fp32_than_with_an_int8_head(exported, tmp_path, monkeypatch):
+def test_a_head_in_blocks_is_as_near_and_no_larger(exported, tmp_path, monkeypatch):
     source = exported("bert").onnx()
     quantize(source, tmp_path / "now.onnx", "fast")
     monkeypatch.setattr(steps, "sentence_products", lambda model: [])
@@ -227,7 +227,7 @@ def test_fast_is_nearer_to_fp32_than_with_an_int8_head(exported, tmp_path, monke
         onnxruntime.InferenceSession(path).run(["sentence_embedding"], feeds)[0]
         for path in (source, tmp_path / "now.onnx", tmp_path / "all.onnx")
     )
-    assert (now * exact).sum(1).mean() > (before * exact).sum(1).mean()
+    assert (now * exact).sum(1).mean() > (before * exact).sum(1).mean() - 1e-5
     assert (tmp_path / "now.onnx").stat().st_size < 1.05 * (tmp_path / "all.onnx").stat().st_size
 
 
