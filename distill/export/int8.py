@@ -26,6 +26,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 CONTRIB = "com.microsoft"
 MIDDLE = 128
+"""The zero point of a scale a token. One where the range of real text says, for one-sided values, is worse: rows differ."""
 LEAST = 1e-10
 """The smallest scale: of a token that is all zeros."""
 
@@ -37,8 +38,7 @@ def int8_products(model: onnx.ModelProto, names: Collection[str], how: Activatio
         model: the graph.
         names: of the MatMul nodes to turn.
         how: where an activation's scale comes from, see the module.
-        ranges: of the products' inputs. `static` needs them; `token` puts its zero point where they say, which is worth a
-            bit for what is nearly one-sided (behind a GELU).
+        ranges: of the products' inputs, which `static` needs.
 
     Returns:
         How many nodes were turned.
@@ -118,21 +118,18 @@ def _biases(
 def _token(
     graph: onnx.GraphProto, x: str, name: str, around: tuple[float, float] | None
 ) -> tuple[list[onnx.NodeProto], tuple[str, str, str]]:
-    """A scale for each row of x, such that its largest and its least value fit."""
-    zero = MIDDLE if around is None else int(np.clip(scale_of(*around)[1], 16, 240))
+    """A scale for each row of x, by its largest absolute value."""
     last = _shared(graph, "int8_last_axis", np.array([-1], np.int64))
-    above, below = (
-        _shared(graph, f"int8_{side}_{zero}", np.array(value, np.float32))
-        for side, value in (("above", 1 / (255 - zero)), ("below", -1 / zero))
+    share, least = (
+        _shared(graph, key, np.array(value, np.float32)) for key, value in (("int8_share", 1 / 127), ("int8_least", LEAST))
     )
-    least, one = _shared(graph, "int8_least", np.array(LEAST, np.float32)), _shared(graph, "int8_one", np.array(1, np.float32))
-    middle = _shared(graph, f"int8_zero_{zero}", np.array(zero, np.uint8))
+    one = _shared(graph, "int8_one", np.array(1, np.float32))
+    middle = _shared(graph, f"int8_zero_{MIDDLE}", np.array(MIDDLE, np.uint8))
     nodes = [
-        helper.make_node("ReduceMax", [x, last], [f"{name}_high"], name=f"{name}_high", keepdims=1),
-        helper.make_node("ReduceMin", [x, last], [f"{name}_low"], name=f"{name}_low", keepdims=1),
-        helper.make_node("Mul", [f"{name}_high", above], [f"{name}_over"], name=f"{name}_over"),
-        helper.make_node("Mul", [f"{name}_low", below], [f"{name}_under"], name=f"{name}_under"),
-        helper.make_node("Max", [f"{name}_over", f"{name}_under", least], [f"{name}_scale"], name=f"{name}_scale"),
+        helper.make_node("Abs", [x], [f"{name}_size"], name=f"{name}_size"),
+        helper.make_node("ReduceMax", [f"{name}_size", last], [f"{name}_largest"], name=f"{name}_largest", keepdims=1),
+        helper.make_node("Mul", [f"{name}_largest", share], [f"{name}_step"], name=f"{name}_step"),
+        helper.make_node("Max", [f"{name}_step", least], [f"{name}_scale"], name=f"{name}_scale"),
         helper.make_node("Reciprocal", [f"{name}_scale"], [f"{name}_shrink"], name=f"{name}_shrink"),
         helper.make_node("Mul", [x, f"{name}_shrink"], [f"{name}_unit"], name=f"{name}_unit"),
         helper.make_node("QuantizeLinear", [f"{name}_unit", one, middle], [name], name=name),

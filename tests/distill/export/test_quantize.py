@@ -189,7 +189,7 @@ def test_fast_has_a_fixed_scale_behind_a_normalisation_and_one_a_token_elsewhere
     assert "static" not in preset_choices(model, "fast").values()  # no text, no fixed scale
     kinds = Counter(node.op_type for node in onnx.load(exported("bert").onnx("fast")).graph.node)
     assert kinds["QuantizeLinear"] == 8  # four inputs a layer
-    assert kinds["ReduceMin"] == 4  # of which two have a scale a token
+    assert kinds["ReduceMax"] == 4  # of which two have a scale a token
     assert kinds["DynamicQuantizeLinear"] == 0
 
 
