@@ -17,6 +17,7 @@ from ..recipe import BY_TOKEN
 from ..runtime.precision import GATES
 from ..runtime.session import open_session
 from .decisions import Outputs, agreement, correlation, cosines
+from .head_invariance import head_invariance
 from .heads import SPANS, head_inputs, head_outputs, plain_copy
 from .parity import MAX_ABS
 from .quantize import FILES, quantized_nodes
@@ -84,6 +85,9 @@ def check_head_parity(
             "gate": gate,
             "passed": finite and passed,
         }
+        positions = getattr(model.config, "max_position_embeddings", None)
+        neighbours = head_invariance(session, tokenizer, features, kept, task, alone, positions)
+        models[name] |= {"invariance": neighbours}
         models[name] |= budget_gate(folder, name, models[name])
         if fp32:
             reference = alone
