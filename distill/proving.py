@@ -14,6 +14,8 @@ from .errors import GateError
 from .evaluate.suite import evaluate_models
 from .export.onnx import write_presets
 from .export.parity import check_parity
+from .export.search import Budget
+from .export.search_log import SEARCH
 from .files import atomic_write, locate_model, read_json, write_json
 from .measure.hardware import environment
 from .measure.latency import measure_models
@@ -88,7 +90,10 @@ class Encoder:
     def export(self) -> dict[str, dict[str, int]]:
         """See `Subject`."""
         spec = self.recipe.export
-        return write_presets(self.student.model, self.folder.student, spec.presets, spec.opset, self.data.dev)
+        place, dev = self.folder.student, self.data.dev
+        budget = None if spec.budget is None else Budget(**spec.budget.model_dump())
+        texts = dev if "searched" not in spec.presets else dev[:PARITY_SENTENCES]
+        return write_presets(self.student.model, place, spec.presets, spec.opset, texts, budget, self.data.select)
 
     def parity(self) -> dict[str, Any]:
         """See `Subject`."""
@@ -148,7 +153,11 @@ class Proof:
             "versions": versions(),
             "dev": self.folder.outputs("data").get("data/dev.parquet"),
         }
+        searched = "searched" in spec.presets
+        if searched:
+            inputs["data"] = self.folder.outputs("data")  # dev sets that judge the search are among them
         files = [f"student/onnx/{file}" for file, preset in EXPORTS.items() if preset in spec.presets]
+        files += [f"student/onnx/{SEARCH}"] if searched else []
         self.folder.stage("onnx", inputs, files, lambda: {"quantized": self.subject.export()})
 
     def _parity(self) -> dict[str, Any]:

@@ -126,11 +126,38 @@ class TrainSpec(Schema):
     report_to: tuple[str, ...] = ()
 
 
-class ExportSpec(Schema):
-    """Which ONNX files to write. `fp32` is always among them: the others are made from it."""
+class BudgetSpec(Schema):
+    """What the preset `searched` may lose: one of the two.
 
-    presets: tuple[Literal["fp32", "fast", "faithful"], ...] = ("fp32", "fast", "faithful")
+    Attributes:
+        metric_drop: share of the fp32 file's metric on the dev set: 0.005 is half a percent. Of sentence encoders the dev set
+            is the sts sets of `data.select`.
+        min_cosine: least mean cosine to the fp32 file's vectors (of task models: probabilities) on dev text.
+    """
+
+    metric_drop: float | None = Field(default=None, ge=0, lt=1)
+    min_cosine: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> BudgetSpec:
+        if (self.metric_drop is None) == (self.min_cosine is None):
+            raise ValueError("a budget is metric_drop or min_cosine, one of them")
+        return self
+
+
+class ExportSpec(Schema):
+    """Which ONNX files to write. `fp32` is always among them: the others are made from it.
+
+    Attributes:
+        presets: `fast` and `faithful` are 8-bit files for CPUs, `fp16` is for GPUs, `searched` the quickest mix of precisions
+            inside `budget`.
+        opset: ONNX operator set.
+        budget: of `searched`; None is a metric_drop of 0.005 for task models and a min_cosine of 0.995 for sentence encoders.
+    """
+
+    presets: tuple[Literal["fp32", "fast", "faithful", "fp16", "searched"], ...] = ("fp32", "fast", "faithful")
     opset: int = Field(default=20, ge=18, le=23)
+    budget: BudgetSpec | None = None
 
     @field_validator("presets")
     @classmethod
@@ -140,6 +167,12 @@ class ExportSpec(Schema):
         if len(set(value)) != len(value):
             raise ValueError("a preset is named twice")
         return value
+
+    @model_validator(mode="after")
+    def _spent(self) -> ExportSpec:
+        if self.budget is not None and "searched" not in self.presets:
+            raise ValueError("export.budget is what the preset 'searched' may lose: add it to export.presets")
+        return self
 
 
 class MeasureSpec(Schema):
@@ -190,6 +223,7 @@ class Recipe(Schema):
         if goals != sorted(goals) or "teacher" not in goals:
             raise ValueError(f"stages toward 'start' come first and one toward 'teacher' last, got {goals}")
         self._selection()
+        self._budget()
         self._of_task()
         return self
 
@@ -200,6 +234,13 @@ class Recipe(Schema):
             raise ValueError("train.select_by 'sts_spearman' needs data.select, a labelled set")
         if self.train.select_by == "translation_accuracy" and "translation" not in kinds and not self.data.parallel:
             raise ValueError("train.select_by 'translation_accuracy' needs data.parallel, or a translation set in data.select")
+
+    def _budget(self) -> None:
+        """A loss of the dev metric needs labelled dev rows."""
+        budget = self.export.budget
+        scored = any(spec.kind == "sts" for spec in self.data.selecting.values())
+        if budget is not None and budget.metric_drop is not None and self.task == "embedding" and not scored:
+            raise ValueError("export.budget.metric_drop needs an sts set in data.select; without labels use min_cosine")
 
     def _of_task(self) -> None:
         """What a task allows: its losses, kinds of students, of evaluation sets and of dev metrics."""

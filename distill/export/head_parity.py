@@ -17,14 +17,16 @@ from ..recipe import BY_TOKEN
 from ..runtime.precision import GATES
 from ..runtime.session import open_session
 from .decisions import Outputs, agreement, correlation, cosines
+from .head_invariance import head_invariance
 from .heads import SPANS, head_inputs, head_outputs, plain_copy
 from .parity import MAX_ABS
 from .quantize import FILES, quantized_nodes
+from .search_log import budget_gate, with_search
 
 Row = str | tuple[str, str] | Mapping[str, Any]
 TASKS = ("classification", "multilabel", "regression", "tokens", "spans")
-LABEL_AGREEMENT = {"fast": 0.97, "faithful": 0.98}
-CORRELATION = {"fast": 0.99, "faithful": 0.995}
+LABEL_AGREEMENT = {"fast": 0.97, "faithful": 0.98, "fp16": 0.99, "searched": 0.0}  # the gate of searched is its budget
+CORRELATION = {"fast": 0.99, "faithful": 0.995, "fp16": 0.999, "searched": -1.0}
 BATCH = 32
 
 
@@ -83,10 +85,14 @@ def check_head_parity(
             "gate": gate,
             "passed": finite and passed,
         }
+        positions = getattr(model.config, "max_position_embeddings", None)
+        neighbours = head_invariance(session, tokenizer, features, kept, task, alone, positions)
+        models[name] |= {"invariance": neighbours}
+        models[name] |= budget_gate(folder, name, models[name])
         if fp32:
             reference = alone
     write_json(folder / "onnx" / GATES, {name: model["passed"] for name, model in models.items()})
-    return {"schema_version": 1, "sentences": len(rows), "task": task, "models": models}
+    return with_search({"schema_version": 1, "sentences": len(rows), "task": task, "models": models}, folder)
 
 
 def encode_row(row: Row, tokenizer: Any, model: Any, task: str) -> dict[str, list[int]]:

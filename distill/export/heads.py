@@ -10,8 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .calibrate import unpadded
 from .graph import example_inputs
 from .onnx import export_graph, write_files
+from .search import MIN_COSINE, Budget, Judge, check_budget, search_of
 from .smooth import Feeds
 
 LOGITS = ("logits",)
@@ -58,6 +60,15 @@ def head_outputs(model: Any) -> tuple[str, ...]:
     return SPANS if name.endswith(HEADS[2]) else LOGITS
 
 
+def head_task(model: Any) -> str:
+    """The task of a task model, as its class and its config tell."""
+    name = type(model).__name__
+    if name.endswith(HEADS[1:]):
+        return "tokens" if name.endswith(HEADS[1]) else "spans"
+    kinds = {"regression": "regression", "multi_label_classification": "multilabel"}
+    return kinds.get(str(getattr(model.config, "problem_type", None)), "classification")
+
+
 def head_inputs(model: Any, tokenizer: Any) -> tuple[str, ...]:
     """The graph's inputs, in order: `token_type_ids` only where the model uses them and the tokenizer gives them."""
     uses = getattr(model.config, "type_vocab_size", 0) or getattr(model.config, "siamese", False)
@@ -87,13 +98,28 @@ def write_head_graph(model: Any, tokenizer: Any, target: Path, opset: int = 20) 
 
 
 def write_head_presets(
-    model: Any, tokenizer: Any, folder: Path, presets: Sequence[str], opset: int = 20, feeds: Feeds = ()
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    presets: Sequence[str],
+    opset: int = 20,
+    feeds: Feeds = (),
+    budget: Budget | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
 
-    `feeds` are real input, by which `fast` evens out activations before they become int8.
+    `feeds` are real input, by which `fast` evens out activations before they become int8. `searched` is judged by `judge`; None
+    judges it by the probabilities of these inputs, at a mean cosine of 0.995 where `budget` says nothing else.
     """
-    return write_files(lambda target: write_head_graph(model, tokenizer, target, opset), folder, presets, feeds)
+    search, budget = None, budget or Budget(min_cosine=MIN_COSINE)
+    if "searched" in presets:
+        from .judges import head_judge
+
+        rows = [{name: values[0].tolist() for name, values in feed.items()} for feed in unpadded(feeds)]
+        check_budget(budget, rows)
+        search = search_of(budget, judge or head_judge(tokenizer, rows, head_task(model)), feeds)
+    return write_files(lambda target: write_head_graph(model, tokenizer, target, opset), folder, presets, feeds, search)
 
 
 def head_positions(model: Any) -> int:

@@ -7,7 +7,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,20 @@ import torch
 from torch import nn
 
 from ..errors import DistillError, ModelError, UserError, nearest
-from ..files import atomic_write
+from ..files import atomic_write, write_json
 from ..progress import track
 from .graph import check_exportable, example_inputs, is_table, sentence_graph
+from .judges import encoder_judge
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
+from .search import MIN_COSINE, Budget, Search, check_budget, search_of
+from .search_log import SEARCH
 from .smooth import Feeds, text_feeds
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from ..data.evaluation import EvaluationSet
 
 
 def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> None:
@@ -101,14 +106,19 @@ def export_onnx(
     out: Path | str,
     presets: Sequence[str] = ("fp32", "fast", "faithful"),
     opset: int = 20,
+    *,
+    budget: Budget | None = None,
+    texts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Export any encoder, quantize it and prove each file against torch.
 
     Args:
         model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
         out: folder that gets the tokenizer, the torch model and `onnx/`; an earlier export there is replaced as a whole.
-        presets: among fp32, fast, faithful.
+        presets: among fp32, fast, faithful, fp16, searched.
         opset: ONNX operator set, 18 to 23.
+        budget: what `searched` may lose; None: a mean cosine of 0.995.
+        texts: of the domain, for calibration, search and proof; none: sentences of the toolkit's own.
 
     Returns:
         The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", ...}}}.
@@ -133,25 +143,38 @@ def export_onnx(
     check_exportable(encoder)
     with atomic_folder(target) as work:
         save_student(encoder, work)
-        write_presets(encoder, work, presets, opset, probe_sentences())
-        parity = check_parity(encoder, work, presets, probe_sentences())
+        shown = list(texts) or probe_sentences()
+        write_presets(encoder, work, presets, opset, shown, budget)
+        parity = check_parity(encoder, work, presets, shown)
         write_json(work / "parity.json", parity)
     return parity
 
 
 def write_presets(
-    encoder: SentenceTransformer, folder: Path, presets: Sequence[str], opset: int, texts: Sequence[str] = ()
+    encoder: SentenceTransformer,
+    folder: Path,
+    presets: Sequence[str],
+    opset: int,
+    texts: Sequence[str] = (),
+    budget: Budget | None = None,
+    sets: Mapping[str, EvaluationSet] | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write `onnx/<file>` of each preset below `folder`, which holds the saved encoder; returns preset -> quantized node counts.
 
-    `texts` are real input, by which `fast` evens out activations before they become int8.
+    `texts` are real input, by which `fast` evens out activations before they become int8. `searched` is judged on them, or on
+    the scored pairs of `sets` where `budget` speaks of a metric; None is a mean cosine of 0.995.
     """
-    feeds = text_feeds(folder, texts) if texts and "fast" in presets else ()
-    return write_files(lambda target: write_graph(encoder, target, opset), folder, presets, feeds)
+    feeds = text_feeds(folder, texts) if texts and {"fast", "searched"} & set(presets) else ()
+    search, budget = None, budget or Budget(min_cosine=MIN_COSINE)
+    if "searched" in presets:
+        check_budget(budget, texts)
+        judged = encoder_judge(folder, texts, None if budget.metric_drop is None else sets)
+        search = search_of(budget, judged, feeds)
+    return write_files(lambda target: write_graph(encoder, target, opset), folder, presets, feeds, search)
 
 
 def write_files(
-    write_fp32: Callable[[Path], None], folder: Path, presets: Sequence[str], feeds: Feeds = ()
+    write_fp32: Callable[[Path], None], folder: Path, presets: Sequence[str], feeds: Feeds = (), search: Search | None = None
 ) -> dict[str, dict[str, int]]:
     """Write `onnx/<file>` of each preset below `folder`; returns preset -> quantized node counts.
 
@@ -160,18 +183,25 @@ def write_files(
     Args:
         write_fp32: writes the fp32 graph to a file; the others are made from it.
         folder: of the model.
-        presets: among fp32, fast, faithful.
+        presets: among fp32, fast, faithful, fp16, searched.
         feeds: real inputs of the graph, by which `fast` evens out activations before they become int8.
+        search: makes `searched` from the fp32 file and returns its log, which is kept beside it.
     """
     check_presets(presets)
     for name in FILES.keys() - set(presets):
         (folder / "onnx" / FILES[name]).unlink(missing_ok=True)
+    (folder / "onnx" / SEARCH).unlink(missing_ok=True)
     source = folder / "onnx" / FILES["fp32"]
     found = {}
     ordered = sorted(presets, key=list(FILES).index)
     for name in track(ordered, total=len(ordered), description="exporting", unit="files"):
         if name == "fp32":
             write_fp32(source)
+        elif name == "searched":
+            assert search is not None, "whoever asks for searched brings what finds it"
+            log = search(source, folder / "onnx" / FILES[name])
+            write_json(folder / "onnx" / SEARCH, log)
+            found[name] = log["counts"]
         else:
             found[name] = quantize(source, folder / "onnx" / FILES[name], name, feeds)
     return found

@@ -15,12 +15,14 @@ from ..progress import track
 from ..runtime.encoder import Encoder, load
 from ..runtime.precision import GATES
 from .quantize import FILES, quantized_nodes
+from .search_log import budget_gate, with_search
+from .vectors import invariance
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MAX_ABS = 1e-4
-MEAN_COSINE = {"fast": 0.98, "faithful": 0.999}
+MEAN_COSINE = {"fast": 0.98, "faithful": 0.999, "fp16": 0.9999, "searched": 0.0}  # the gate of searched is its budget
 PROBES = 256
 
 _SUBJECTS = (
@@ -85,7 +87,7 @@ def check_parity(
     Returns:
         The content of parity.json; `passed` per preset, which is also written beside the files as gates.json, so that
         `distill.load` passes over what failed. Gates: fp32 max abs difference <= 1e-4; `fast` mean cosine
-        >= 0.98; `faithful` mean cosine >= 0.999.
+        >= 0.98; `faithful` mean cosine >= 0.999; `fp16` >= 0.9999; `searched` its budget, and `search` tells how.
     """
     texts = list(sentences)
     torch_vectors = np.concatenate(
@@ -114,10 +116,12 @@ def check_parity(
             "gate": f"max_abs <= {MAX_ABS:g}" if fp32 else f"mean_cosine >= {MEAN_COSINE[name]:g}",
             "passed": finite and (max_abs <= MAX_ABS if fp32 else mean >= MEAN_COSINE[name]),
         }
+        models[name] |= {"invariance": invariance(folder / "onnx" / FILES[name], texts, alone)}
+        models[name] |= budget_gate(folder, name, models[name])
         if fp32:
             reference = alone
     write_json(folder / "onnx" / GATES, {name: model["passed"] for name, model in models.items()})
-    return {"schema_version": 1, "sentences": len(texts), "models": models}
+    return with_search({"schema_version": 1, "sentences": len(texts), "models": models}, folder)
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""8-bit tables with one scale per row, for graphs in which the table is the model.
+"""8-bit tables with one scale per row.
 
-onnxruntime's quantizer gives a whole table one scale. Behind the table of a transformer a normalisation evens that out;
-in a mean of rows that SIF weights have made very different in length, short rows would be rounded away.
+onnxruntime's quantizer gives a whole table one scale, by which short rows are rounded away: much of a mean of rows that SIF
+weights have made very different in length, and a little of what a transformer reads.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import onnx
@@ -20,13 +22,14 @@ def tables_alone(model: onnx.ModelProto) -> bool:
     return "Gather" in kinds and "LSTM" not in kinds and set(products) == set(sentence_products(model))
 
 
-def quantize_rows(model: onnx.ModelProto) -> int:
+def quantize_rows(model: onnx.ModelProto, names: Collection[str] | None = None) -> int:
     """Turn each look-up in a float table into one in an int8 table, times the scale of its row; in place.
 
     A row r becomes round(r / s) with s = max |r| / 127, and a row of zeros stays one. Only operators of plain ONNX.
 
     Args:
         model: the graph.
+        names: of the look-ups to turn; None: all.
 
     Returns:
         How many look-ups were turned.
@@ -38,7 +41,8 @@ def quantize_rows(model: onnx.ModelProto) -> int:
     turned = 0
     for node in graph.node:
         table = weights.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or table.data_type != onnx.TensorProto.FLOAT or len(table.dims) != 2 or _axis(node) != 0:
+        wanted = names is None or node.name in names
+        if not wanted or table is None or table.data_type != onnx.TensorProto.FLOAT or len(table.dims) != 2 or _axis(node) != 0:
             nodes.append(node)
             continue
         if table.name not in made:

@@ -1,6 +1,6 @@
 """Smoother activations before int8: what a channel has too much of moves into the weights, so that values stay the same.
 
-Dynamic int8 gives all channels of an activation one scale. Encoders have a few channels that are ten to a hundred times larger
+int8 gives all channels of an activation one scale. Encoders have a few channels that are ten to a hundred times larger
 than the rest, which then share what is left of 8 bits. Dividing each channel by s and multiplying the weight's row by s changes
 nothing in exact numbers, and evens out what is quantized (SmoothQuant, Xiao et al. 2022, arXiv 2211.10438).
 """
@@ -17,16 +17,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from ..runtime.text import TextInput
+from .calibrate import ChannelRanges, Feeds, channel_ranges
 from .rewrite import drop_unused
 
-ALPHA = 0.65
+ALPHA = 0.5
 """How much of the activation's range moves into the weights; 0 moves none, 1 all."""
 
 TEXTS, BATCH = 96, 8
 """How many texts are looked at, and how many at once."""
-
-Feeds = Sequence[Mapping[str, NDArray[np.int64]]]
-"""Inputs of a graph: name -> int64 [batch, sequence]."""
 
 
 def text_feeds(folder: Path, texts: Sequence[str]) -> Feeds:
@@ -41,7 +39,14 @@ def text_feeds(folder: Path, texts: Sequence[str]) -> Feeds:
     return [reader.pad(encodings[start : start + BATCH]) for start in range(0, len(encodings), BATCH)]
 
 
-def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *, alpha: float = ALPHA) -> int:
+def smooth(
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    leave: Collection[str] = (),
+    *,
+    alpha: float = ALPHA,
+    known: ChannelRanges | None = None,
+) -> int:
     """Even out the inputs of products with a constant matrix, in place.
 
     For each such input, with a_k the largest absolute value of channel k over all feeds and w_k that of the row k of all
@@ -52,6 +57,7 @@ def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *,
         feeds: real inputs of the graph: what a user's text gives.
         leave: names of products to leave as they are.
         alpha: see `ALPHA`.
+        known: ranges of the products' inputs, where they were looked at already; None looks at `feeds`.
 
     Returns:
         How many inputs were evened out.
@@ -66,12 +72,12 @@ def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *,
             groups.setdefault(node.input[0], []).append(node)
     if not groups:
         return 0
-    ranges = _ranges(model, list(groups), feeds)
+    ranges = channel_ranges(model, list(groups), feeds) if known is None else known
     made: dict[str, onnx.NodeProto] = {}
     for name, nodes in groups.items():
         matrices = {node.input[1]: numpy_helper.to_array(weights[node.input[1]]) for node in nodes}
         rows = np.maximum.reduce([np.abs(matrix).max(1) for matrix in matrices.values()])
-        scale = _scale(ranges[name], rows, alpha)
+        scale = _scale(np.maximum(*map(np.abs, ranges[name])), rows, alpha)
         smoothed, factor = f"{name}_smoothed", f"{name}_smoothing"
         model.graph.initializer.append(numpy_helper.from_array((1 / scale).astype(np.float32), factor))
         made[name] = helper.make_node("Mul", [name, factor], [smoothed], name=smoothed)
@@ -83,27 +89,6 @@ def smooth(model: onnx.ModelProto, feeds: Feeds, leave: Collection[str] = (), *,
     _insert(model, made)
     drop_unused(model.graph)
     return len(made)
-
-
-def _ranges(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> dict[str, NDArray[np.float64]]:
-    """The largest absolute value of each channel of some tensors, over all feeds."""
-    import onnxruntime
-
-    inputs = [value.name for value in model.graph.input]
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    given = {output.name for output in probe.graph.output}
-    probe.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names if n not in given)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found: dict[str, NDArray[np.float64]] = {}
-    for feed in feeds:
-        for name, value in zip(names, session.run(list(names), {key: feed[key] for key in inputs}), strict=True):
-            largest = np.abs(value.reshape(-1, value.shape[-1])).max(0).astype(np.float64)
-            found[name] = np.maximum(found[name], largest) if name in found else largest
-    return found
 
 
 def _scale(activations: NDArray[np.float64], rows: NDArray[np.floating], alpha: float) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import yaml
 from distill.errors import MissingExtra
 
 from .plots import curve, scatter
+from .precision import search_tables
 from .quality import quality_tables
 from .read import LogLine
 from .schema import Report
@@ -50,6 +51,7 @@ def to_html(report: Report, log: Sequence[LogLine] = ()) -> str:
         legend=[(model.name, describe(model)) for model in report.models],
         models=models_table(report),
         parity=parity_table(report),
+        search=search_tables(report),
         quality=quality_tables(report),
         latency=latency_table(report),
         loading=loading_table(report),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import yaml
 
+from .precision import search_tables
 from .quality import quality_tables
 from .schema import Report
 from .sections import Pairs, cost_facts, data_facts, environment_facts, model_facts, reproduce, usage
@@ -23,6 +24,7 @@ def to_markdown(report: Report) -> str:
         *(f"> Note: {escape(note)}." for note in report.headline.notes),
         table(models_table(report)),
         table(parity_table(report)),
+        *map(table, search_tables(report)),
         "## Quality in detail\n\nPoints of 100.",
         *(table(part, level=3) for part in quality_tables(report)),
         table(latency_table(report)),

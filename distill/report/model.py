@@ -13,7 +13,7 @@ from .words import public_name, public_names
 
 __all__ = ["Report", "build_report"]
 
-ORDER = ("teacher", "student", "fp32", "fast", "faithful")
+ORDER = ("teacher", "student", "fp32", "fast", "faithful", "searched", "fp16")
 
 
 def build_report(run: Path) -> Report:
@@ -50,6 +50,7 @@ def build_report(run: Path) -> Report:
         student=student,
         training=training,
         finetune=manifest.facts("finetune", FinetuneFacts),
+        search=files.parity.search,
         environment=_environment(files),
         recipe=public_names(files.recipe),
     )

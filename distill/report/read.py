@@ -16,6 +16,7 @@ from distill.files import read_json
 
 from .facts import DataFacts, Facts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
 from .schema import Latency, Parity, Quality, ShortVectors
+from .search_facts import SearchFacts
 from .words import LABELLED
 
 AGAIN = "delete it and run the same command again"
@@ -111,6 +112,7 @@ class ParityFile(Part):
     schema_version: Literal[1]
     sentences: int | None = None
     models: dict[str, Parity]
+    search: SearchFacts = SearchFacts()
 
 
 class Variant(Part):

@@ -10,6 +10,7 @@ from pydantic import Field
 from distill.files import atomic_write, write_json
 
 from .facts import DataFacts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .search_facts import SearchFacts
 
 
 class ShortVectors(Part):
@@ -86,6 +87,8 @@ class Parity(Part):
     label_agreement: float | None = None
     correlation: float | None = None
     batch_invariance: float | dict[str, float | None] | None = None
+    invariance: dict[str, float] | None = None
+    metric_drop: float | None = None
     nodes: dict[str, int] = Field(default={})
     passed: bool
     gate: str = ""
@@ -181,6 +184,7 @@ class Report(Part):
     student: StudentFacts = StudentFacts()
     training: TrainingFacts = TrainingFacts()
     finetune: FinetuneFacts = FinetuneFacts()
+    search: SearchFacts = SearchFacts()
     environment: dict[str, Any] = Field(default={})
     recipe: dict[str, Any]
 

@@ -84,11 +84,14 @@ PRESETS = {
     "fp32": "ONNX, full precision",
     "fast": "ONNX, 8-bit weights and activations: smallest and quickest on CPUs with int8 dot products",
     "faithful": "ONNX, 8-bit weights: nearly lossless, alike on every CPU",
+    "searched": "ONNX, the quickest mix of precisions inside a budget of quality",
+    "fp16": "ONNX, half precision, for GPUs",
 }
 
 STUDENTS = {
     "fast": "The int8 student",
     "faithful": "The near-lossless 8-bit student",
+    "searched": "The student in mixed precision",
     "fp32": "The student in full precision",
 }
 

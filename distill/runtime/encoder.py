@@ -19,7 +19,7 @@ from .session import OUTPUT, open_session
 from .text import TextInput
 
 Embeddings = NDArray[np.float32]
-Precision = Literal["auto", "fp32", "fast", "faithful"]
+Precision = Literal["auto", "fp32", "fast", "faithful", "fp16", "searched"]
 BATCHES_PER_WINDOW = 64
 
 
@@ -151,7 +151,7 @@ def load(
         )
     if not (folder / "onnx").is_dir() and (folder / "student" / "onnx").is_dir():
         raise ModelError("this is a run folder", where=str(path), expected="its student", hint=f"load {Path(path) / 'student'}")
-    name, file = choose(folder, precision)
+    name, file = choose(folder, precision, providers)
     return Encoder(open_session(file, threads, providers), TextInput(folder), name)
 
 

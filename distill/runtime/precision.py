@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from ..errors import ModelError, nearest
 
-FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+FILES = {
+    "fp32": "model.onnx",
+    "fast": "model_quantized.onnx",
+    "faithful": "model_faithful.onnx",
+    "fp16": "model_fp16.onnx",
+    "searched": "model_searched.onnx",
+}
 GATES = "gates.json"
 """Beside the ONNX files: preset -> whether it passed its parity gate."""
 # CPUs with one of these multiply int8 at a multiple of their fp32 speed; without, int8 may be slower than fp32.
 INT8_DOT_PRODUCT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
 
-def choose(folder: Path, precision: str) -> tuple[str, Path]:
+# What these run is float16 at a multiple of the speed of float32.
+GPUS = frozenset(
+    f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "Dml", "CoreML")
+)
+
+
+def choose(folder: Path, precision: str, providers: Sequence[str] | None = None) -> tuple[str, Path]:
     """Settle a precision and its file.
 
     Args:
         folder: an exported folder, with `onnx/` in it.
-        precision: fp32, fast, faithful, or auto: `fast` where the file is there and the CPU has int8 dot products,
-            else `faithful`, else `fp32`; a file that failed its parity gate is passed over.
+        precision: fp32, fast, faithful, fp16, searched, or auto: the first file that is there and did not fail its parity
+            gate. See `preferred` for the order.
+        providers: onnxruntime execution providers that will run it, best first; None: the CPU.
 
     Returns:
         The precision and the path of its file.
@@ -42,7 +56,7 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
     present = {name: path for name, file in FILES.items() if (path := folder / "onnx" / file).is_file()}
     order, failed = [precision], frozenset[str]()
     if precision == "auto":
-        order = ["fast", "faithful", "fp32"] if has_int8_dot_product() else ["faithful", "fp32", "fast"]
+        order = list(preferred(providers))
         failed = failed_gates(folder)
     for name in order:
         if name in present and name not in failed:
@@ -61,6 +75,20 @@ def choose(folder: Path, precision: str) -> tuple[str, Path]:
         expected=" or ".join(f"onnx/{FILES[name]}" for name in order),
         hint="choose a precision that is there" if present else "make the files with `distill export`",
     )
+
+
+def preferred(providers: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The precisions that `auto` takes, best first.
+
+    On a CPU with int8 dot products `searched`, which was made for a budget that somebody named, `fast`, `faithful`, `fp32`; on
+    one without them `faithful`, `fp32`, then the rest, since int8 may be slower than fp32 there. On a GPU `fp16`, `fp32`, then
+    the rest: int8 has no kernels there. `fp16` is never taken for a CPU, which would turn every number back and forth.
+    """
+    if providers is not None and any(name in GPUS for name in providers[:1]):
+        return "fp16", "fp32", "faithful", "searched", "fast"
+    if has_int8_dot_product():
+        return "searched", "fast", "faithful", "fp32"
+    return "faithful", "fp32", "searched", "fast"
 
 
 def failed_gates(folder: Path) -> frozenset[str]:

@@ -17,8 +17,10 @@ from ..errors import DistillError
 from ..evaluate.outputs import Predict, onnx_predict, run_over, torch_predict
 from ..evaluate.scoring import METRICS, Examples, Scorer, agreement, make_collator, make_features
 from ..evaluate.suite import defined, write_predictions
-from ..export.head_parity import check_head_parity
+from ..export.head_parity import check_head_parity, encode_row
 from ..export.heads import write_head_presets
+from ..export.judges import head_judge
+from ..export.search import METRIC_DROP, Budget, Judge
 from ..export.smooth import BATCH, TEXTS
 from ..files import atomic_folder, locate_model
 from ..measure.variants import Variant
@@ -79,15 +81,32 @@ class TaskModel:
             {name: value.numpy() for name, value in collate([some[row] for row in rows]).items()}
             for rows in np.array_split(np.arange(len(some)), -(-len(some) // BATCH))
         ]
-        return write_head_presets(student.model, student.tokenizer, self.folder.student, spec.presets, spec.opset, feeds)
+        budget = Budget(metric_drop=METRIC_DROP) if spec.budget is None else Budget(**spec.budget.model_dump())
+        judge = self._judge() if "searched" in spec.presets else None
+        place = self.folder.student
+        return write_head_presets(student.model, student.tokenizer, place, spec.presets, spec.opset, feeds, budget, judge)
+
+    def _judge(self) -> Judge:
+        """Judges a mix of precisions by the dev metric, and by what is said of the rows that parity looks at."""
+        task, tokenizer = self.recipe.task, self.student.tokenizer
+        scorer, collate = self._scorer("agreement", self.data.dev, self.student), make_collator(task, tokenizer)
+
+        def metric(session: Any) -> float:
+            return float(scorer.score(run_over(onnx_predict(session, task), scorer.features, collate), rounds=2)["value"])
+
+        features = [encode_row(row, tokenizer, self.student.model, task) for row in self._parity_rows()]
+        return head_judge(tokenizer, features, task, metric, len(self.data.dev), METRICS[task])
 
     def parity(self) -> dict[str, Any]:
         """See `Subject`."""
-        student, keys = self.student, ("input_ids", "token_type_ids")
-        items = [self.dev[row] for row in range(min(PARITY_ROWS, len(self.dev)))]
-        rows = [{key: item[key].tolist() for key in keys if key in item} for item in items]
+        student, rows = self.student, self._parity_rows()
         presets, task = self.recipe.export.presets, self.recipe.task
         return check_head_parity(student.model, student.tokenizer, self.folder.student, presets, rows, task, prefix="student/")
+
+    def _parity_rows(self) -> list[dict[str, list[int]]]:
+        """The first dev rows as token ids."""
+        items = [self.dev[row] for row in range(min(PARITY_ROWS, len(self.dev)))]
+        return [{key: item[key].tolist() for key in ("input_ids", "token_type_ids") if key in item} for item in items]
 
     def teacher_variant(self) -> Variant:
         """See `Subject`."""

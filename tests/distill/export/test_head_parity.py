@@ -200,3 +200,26 @@ def test_correlation_is_pearsons_and_undefined_for_constants():
     assert correlation(ours, theirs) == pytest.approx(np.corrcoef(np.ravel(ours), np.ravel(theirs))[0, 1])
     assert correlation(ours, [2 * row + 1 for row in ours]) == pytest.approx(1)
     assert correlation(ours, [np.array([1.0])] * 4) is None
+
+
+@pytest.mark.parametrize("task", ["classification", "tokens", "spans"])
+def test_neighbours_and_padding_are_looked_at(headed, tmp_path, task):
+    """int8 with one scale a batch would say something else of a text in other company."""
+    from distill.export.head_invariance import head_invariance
+    from distill.export.head_parity import _kept, _onnx_outputs, encode_row
+    from distill.export.heads import head_outputs
+    from distill.runtime.session import open_session
+
+    found = headed("bert", task)
+    texts = tiny.SENTENCES[:20]
+    rows = list(zip(texts, texts[1:] + texts[:1], strict=True)) if task == "spans" else texts
+    features = [encode_row(row, found.tokenizer, found.model, task) for row in rows]
+    kept = [_kept(row["input_ids"], found.tokenizer, task) for row in features]
+    for preset in ("fp32", "fast", "faithful"):
+        session = open_session(found.onnx(preset), outputs=head_outputs(found.model))
+        alone = _onnx_outputs(session, found.tokenizer, features, 1)
+        near = head_invariance(session, found.tokenizer, features, kept, task, alone, 64)
+        assert set(near) == {"batch_8", "batch_32", "padded_128"}
+        assert min(near.values()) > 0.9999
+        other = [-row for row in alone]
+        assert min(head_invariance(session, found.tokenizer, features, kept, task, other, 64).values()) < 0.9999

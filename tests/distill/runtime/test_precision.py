@@ -33,6 +33,33 @@ def test_auto(tmp_path, monkeypatch, dot_product, files, chosen):
     np.testing.assert_allclose(encoder.encode(["cat"]), [bag.vector("cat", scale=bag.SCALES[chosen])])
 
 
+@pytest.mark.parametrize(
+    ("dot_product", "providers", "order"),
+    [
+        (True, None, ["searched", "fast", "faithful", "fp32"]),
+        (True, ["CPUExecutionProvider"], ["searched", "fast", "faithful", "fp32"]),
+        (False, None, ["faithful", "fp32", "searched", "fast"]),
+        (True, ["CUDAExecutionProvider", "CPUExecutionProvider"], ["fp16", "fp32", "faithful", "searched", "fast"]),
+        (False, ["CPUExecutionProvider", "CUDAExecutionProvider"], ["faithful", "fp32", "searched", "fast"]),
+    ],
+)
+def test_what_auto_prefers(tmp_path, monkeypatch, dot_product, providers, order):
+    """fp16 is for GPUs: the CPU would turn every number back and forth."""
+    monkeypatch.setattr(precision, "has_int8_dot_product", lambda: dot_product)
+    folder = bag.folder(tmp_path / "m", files=ALL)
+    for file in precision.FILES.values():
+        (folder / "onnx" / file).touch()
+    found = []
+    while True:
+        try:
+            name, path = precision.choose(folder, "auto", providers)
+        except ModelError:
+            break
+        found.append(name)
+        path.unlink()
+    assert found == order
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_precision_by_name(tmp_path, name):
     encoder = load(bag.folder(tmp_path / "m"), precision=name)
