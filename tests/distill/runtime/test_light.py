@@ -33,5 +33,8 @@ def test_with_everything_else_blocked(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == "(2, 3) 3"
     modules = ["distill", "distill.errors", "distill.runtime"]
-    modules += [f"distill.runtime.{name}" for name in ("encoder", "precision", "selfcontained", "session", "text")]
+    modules += [
+        f"distill.runtime.{name}"
+        for name in ("batches", "checks", "encoder", "engine", "model", "opened", "precision", "selfcontained", "session", "text")
+    ]
     assert lines[1] == f"ours: {modules}"
