@@ -196,7 +196,9 @@ def test_answers(headed, reader, none):
     assert reader.truncated == before + 1
     for (_, context), row in zip(ASKED, found, strict=True):
         for answer in row:
-            assert (answer.start, answer.end) == (-1, -1) if answer.text == "" else context[answer.start : answer.end] == answer.text
+            assert (
+                (answer.start, answer.end) == (-1, -1) if answer.text == "" else context[answer.start : answer.end] == answer.text
+            )
 
 
 def test_several_answers_and_ways_to_ask(reader):
