@@ -7,48 +7,17 @@ import json
 import bag
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 import distill
 from distill.errors import ModelError, UserError
 from distill.runtime import Classifier, Encoder
 
-INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
-
-
-def logits_folder(path, *, labels=None, table=None, rank=2, names=("logits",), **config):
-    """A folder whose logits of a token are rows of a table; a text's are the sum over its tokens."""
-    bag.folder(path, files=("fp32",))
-    table = np.eye(len(bag.WORDS), 3, dtype=np.float32) if table is None else table
-    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["rows"])]
-    for name in names:
-        nodes.append(
-            helper.make_node("ReduceSum", ["rows", "axis"], [name], keepdims=0)
-            if rank == 2
-            else helper.make_node("Identity", ["rows"], [name])
-        )
-    shape = ["batch", "n", "m"][:rank]
-    body = helper.make_graph(
-        nodes,
-        "logits",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"]) for name in INPUTS],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1], np.int64), "axis")],
-    )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    (path / "onnx" / "model.onnx").write_bytes(model.SerializeToString())
-    told = json.loads((path / "config.json").read_text())
-    told |= {} if labels is None else {"id2label": labels}
-    (path / "config.json").write_text(json.dumps({**told, **config}))
-    return path
-
-
 GOOD = {"0": "a", "1": "b", "2": "c"}
 
 
 def test_labels_by_name_and_without(tmp_path):
-    assert distill.load(logits_folder(tmp_path / "m", labels=GOOD)).labels == ("a", "b", "c")
-    plain = distill.load(logits_folder(tmp_path / "n"))
+    assert distill.load(bag.logits_folder(tmp_path / "m", labels=GOOD)).labels == ("a", "b", "c")
+    plain = distill.load(bag.logits_folder(tmp_path / "n"))
     assert plain.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     assert plain.predict([]) == []
     assert plain.logits([]).shape == (0, 3)
@@ -60,20 +29,20 @@ def test_labels_by_name_and_without(tmp_path):
 )
 def test_labels_that_do_not_fit_the_outputs(tmp_path, labels):
     with pytest.raises(ModelError, match=r"config\.json.*label") as caught:
-        distill.load(logits_folder(tmp_path / "m", labels=labels))
+        distill.load(bag.logits_folder(tmp_path / "m", labels=labels))
     assert "id2label" in str(caught.value)
 
 
 @pytest.mark.parametrize("problem", ["regression", "nonsense"])
 def test_a_problem_that_does_not_fit(tmp_path, problem):
     with pytest.raises(ModelError, match="problem_type"):
-        distill.load(logits_folder(tmp_path / "m", problem_type=problem))
+        distill.load(bag.logits_folder(tmp_path / "m", problem_type=problem))
 
 
 @pytest.mark.parametrize(("rank", "names"), [(3, ("start_logits", "end_logits")), (3, ("sentence_embedding",))])
 def test_outputs_of_another_shape(tmp_path, rank, names):
     with pytest.raises(ModelError, match="unexpected shape"):
-        distill.load(logits_folder(tmp_path / "m", rank=rank, names=names))
+        distill.load(bag.logits_folder(tmp_path / "m", rank=rank, names=names))
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model(tmp_path):
@@ -92,7 +61,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model(tmp_path):
 def test_numbers_that_are_none(tmp_path, value):
     table = np.eye(len(bag.WORDS), 3, dtype=np.float32)
     table[bag.IDS["cat"]] = value
-    model = Classifier.load(logits_folder(tmp_path / "m", table=table), threads=1)
+    model = Classifier.load(bag.logits_folder(tmp_path / "m", table=table), threads=1)
     assert model.predict(["dog"])
     with pytest.raises(ModelError, match=r"(?s)text 2, .*not finite.*precision"):
         model.predict(["dog", "mat", "cat"])
@@ -123,7 +92,7 @@ def test_files_that_are_cut_off(tmp_path, kept):
 
 @pytest.mark.parametrize("wrong", [("one",), ("a", "b", "c"), ("a", None), 3, None])
 def test_what_is_no_text_and_no_pair(tmp_path, wrong):
-    model = Classifier.load(logits_folder(tmp_path / "m"))
+    model = Classifier.load(bag.logits_folder(tmp_path / "m"))
     with pytest.raises(UserError, match="text 1:"):
         model.predict(["cat", wrong])
     with pytest.raises(UserError, match="texts"):
@@ -135,7 +104,7 @@ def test_what_is_no_text_and_no_pair(tmp_path, wrong):
 @pytest.mark.parametrize("threshold", [0, 1, -1, True, "0.5", float("nan")])
 def test_a_threshold_that_is_none(tmp_path, threshold):
     with pytest.raises(UserError, match="threshold"):
-        Classifier.load(logits_folder(tmp_path / "m")).predict(["cat"], threshold=threshold)
+        Classifier.load(bag.logits_folder(tmp_path / "m")).predict(["cat"], threshold=threshold)
 
 
 def test_a_position_table_that_counts_from_the_padding(tmp_path):
