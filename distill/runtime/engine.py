@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import weakref
@@ -23,8 +24,6 @@ Feeds = Mapping[str, NDArray[np.int64]]
 Outputs = tuple[NDArray[np.float32], ...]
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-_left: list[Any] = []
-"""What a forked process inherited and must neither use nor free: its threads exist in the parent alone."""
 
 
 class Engine:
@@ -127,7 +126,9 @@ def cancel(futures: Sequence[Future[Outputs]]) -> None:
 def _after_fork() -> None:
     """In the child: sessions and pools of the parent have no threads here. New ones are opened when they are needed."""
     for engine in list(_engines):
-        _left.append((engine._sessions, engine._pool, engine._lock))
+        for inherited in (*engine._sessions.values(), engine._pool):
+            # Never freed, not even when the process ends: onnxruntime would wait for threads that exist in the parent alone.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
         engine._begin()
 
 

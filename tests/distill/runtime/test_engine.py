@@ -6,8 +6,11 @@ import gc
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
+from pathlib import Path
 
 import bag
 import numpy as np
@@ -17,6 +20,7 @@ from distill.errors import DataError, ModelError
 from distill.runtime import Encoder
 from distill.runtime import batches as batches_module
 
+ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [("cat dog " * (number % 7)).strip() for number in range(120)]
 VECTORS = np.array([bag.vector(text) for text in TEXTS], np.float32)
 
@@ -113,6 +117,35 @@ def test_a_fork_while_another_thread_encodes(encoder):
     finally:
         stop.set()
         worker.join()
+
+
+FORKED = """
+import gc, os, sys, warnings
+import bag
+from distill.runtime import Encoder
+
+warnings.simplefilter("ignore")
+encoder = Encoder.load(sys.argv[1], "fp32", threads=2)
+texts = ["cat dog " * (number % 7) for number in range(120)]
+before = encoder.encode(texts, batch_tokens=40)
+pid = os.fork()
+if pid == 0:
+    same = bool((encoder.encode(texts, batch_tokens=40) == before).all())
+    del encoder
+    gc.collect()
+    os._exit(7 if same else 1)
+del encoder
+gc.collect()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_forked_process_may_forget_the_model(folder):
+    """onnxruntime, freed there, would wait for the parent's threads, or crash (its pull request 31961)."""
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, "-c", FORKED, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=place, timeout=120, check=False)
+    assert done.stdout.split() == ["7"], done.stderr
 
 
 def test_pickled_and_back(encoder):
