@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .recipe_check import check_recipe
     from .recipe_load import load_recipe
     from .report.model import Report
-    from .runtime.encoder import load
+    from .runtime.kinds import load
     from .search import SearchIndex
     from .teaching import teach
 
@@ -42,7 +42,7 @@ _HOMES = {
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
     "export_onnx": "export.onnx",
-    "load": "runtime.encoder",
+    "load": "runtime.kinds",
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
     "run": "pipeline",

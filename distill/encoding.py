@@ -1,69 +1,62 @@
-"""`distill encode`: the lines of a text file to a NumPy file, in bounded memory beside the text."""
+"""`distill encode`: the texts of a file to a file of vectors, in bounded memory."""
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from .errors import DataError, RunError
-from .files import disk_errors
 from .progress import track
-from .runtime.encoder import BATCHES_PER_WINDOW, Encoder
+from .reading import count_lines, find_form, read_rows, text_of
+from .runtime.checks import OnLong
+from .runtime.encoder import Encoder
+from .writers import VECTORS, check_out, open_writer
 
 
-def encode_file(encoder: Encoder, file: Path, out: Path, batch_size: int = 32) -> int:
-    """Embed every line of `file` and write the vectors to `out`, whole or not at all.
+def encode_file(
+    encoder: Encoder,
+    file: Path,
+    out: Path,
+    batch_size: int | None = None,
+    *,
+    form: str | None = None,
+    prompt: str | None = None,
+    on_long: OnLong = "cut",
+) -> int:
+    """Embed every text of `file` and write the vectors to `out`, whole or not at all.
 
     Args:
         encoder: made by `distill.load`.
-        file: UTF-8 text, one sentence a line, empty lines too; `-` reads stdin.
-        out: .npy file to write: float32 [lines, dim].
-        batch_size: sentences per run of the model.
+        file: UTF-8 text, one sentence a line, empty lines too; TSV or JSON lines with a column `text`; `-` reads stdin.
+        out: .npy (float32 [texts, dim]), .jsonl or .parquet (columns text and embedding).
+        batch_size: sentences per run of the model; None leaves it to the encoder.
+        form: lines, tsv or jsonl; None: by the file's name.
+        prompt: as in `Encoder.encode`.
+        on_long: what becomes of a text that is too long: `cut` or `error`.
 
     Returns:
-        How many lines there were.
+        How many texts there were.
 
     Raises:
-        DataError: the file is missing or not UTF-8.
+        DataError: the file is missing or not UTF-8, or a row has no text.
         RunError: the disk refuses.
+        UserError: the name of `out` tells no format.
     """
-    lines = read_lines(file)
-    if out.is_dir():
-        raise RunError("a folder stands where a file is needed", where=str(out), hint=f"write -o {out / 'vectors.npy'}")
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.tmp-", dir=out.parent) as folder:
-            work = Path(folder) / "vectors.npy"
-            with open(work, "wb") as stream:  # no memory map: on a full disk that kills the process
-                np.lib.format.write_array_header_1_0(stream, {**header, "shape": (len(lines), encoder.dim)})
-                parts = encoder.encode_stream(lines, batch_size)
-                windows = -(-len(lines) // (batch_size * BATCHES_PER_WINDOW))
-                for part in track(parts, total=windows, description="encoding"):
-                    stream.write(np.ascontiguousarray(part, np.float32).tobytes())
-            os.replace(work, out)
-    return len(lines)
+    check_out(out, VECTORS, "vectors.npy")
+    kind = find_form(file, form)
+    waiting: deque[str] = deque()
 
+    def texts() -> Iterator[str]:
+        rows = track(read_rows(file, kind), total=count_lines(file), description="encoding", unit="texts")
+        for number, row in enumerate(rows, start=1):
+            text = text_of(row, f"{file}, row {number}")
+            waiting.append(text)
+            yield text
 
-def read_lines(file: Path) -> list[str]:
-    """The lines of a UTF-8 text, without their ends. Only line feeds end a line (with or without a carriage return).
-
-    Raises:
-        DataError: the file is missing, is a folder, or is not UTF-8.
-    """
-    try:
-        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError("this file cannot be read", where=str(file), got=error.strerror, expected="a text file") from error
-    except UnicodeDecodeError as error:
-        row = raw.count(b"\n", 0, error.start) + 1
-        raise DataError("this line is not UTF-8", where=f"{file}, row {row}", got=raw[error.start : error.start + 1]) from error
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+    count = 0
+    with open_writer(out, dim=encoder.dim, columns={"text": "text"}) as writer:
+        for part in encoder.encode_stream(texts(), batch_size, prompt=prompt, on_long=on_long):
+            records = [{"text": waiting.popleft()} for _ in range(len(part))]
+            writer.add(records, part)
+            count += len(part)
+    return count

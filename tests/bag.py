@@ -97,3 +97,44 @@ def folder(
     for name in files:
         (path / "onnx" / FILES[name]).write_bytes(graph(SCALES[name], inputs=inputs, dim=dim).SerializeToString())
     return path
+
+
+def logits_folder(
+    path: Path,
+    *,
+    labels: Any = None,
+    table: Any = None,
+    rank: int = 2,
+    names: tuple[str, ...] = ("logits",),
+    **config: Any,
+) -> Path:
+    """A folder whose logits of a token are rows of a table; a text's are the sum over its tokens."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder(path, files=("fp32",))
+    table = np.eye(len(WORDS), 3, dtype=np.float32) if table is None else table
+    nodes = [helper.make_node("Gather", ["table", "input_ids"], ["rows"])]
+    for name in names:
+        nodes.append(
+            helper.make_node("ReduceSum", ["rows", "axis"], [name], keepdims=0)
+            if rank == 2
+            else helper.make_node("Identity", ["rows"], [name])
+        )
+    shape = ["batch", "n", "m"][:rank]
+    body = helper.make_graph(
+        nodes,
+        "logits",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1], np.int64), "axis")],
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (path / "onnx" / "model.onnx").write_bytes(model.SerializeToString())
+    told = json.loads((path / "config.json").read_text())
+    told |= {} if labels is None else {"id2label": labels}
+    (path / "config.json").write_text(json.dumps({**told, **config}))
+    return path

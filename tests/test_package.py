@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import bag
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +98,65 @@ main()
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert word in done.stdout
+
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "onnx", "pyarrow", "scipy", "psutil", "datasets")
+WITHOUT = f"""
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {HEAVY!r}:
+            raise ModuleNotFoundError(name + " is blocked in this test", name=name)
+
+sys.meta_path.insert(0, Blocker())
+from distill.cli import main
+main()
+"""
+
+
+def both_commands(run, place):
+    """`distill encode` and `distill predict` on models whose answers are known on paper."""
+    bag.folder(place / "encoder")
+    bag.logits_folder(place / "classifier", labels={"0": "a", "1": "b", "2": "c"})
+    (place / "in.txt").write_text("the cat sat\n\n")
+    run("encode", "encoder", "in.txt", "-o", "out.npy", "--precision", "fp32")
+    assert np.allclose(np.load(place / "out.npy"), [bag.vector("the cat sat"), bag.vector("")])
+    run("predict", "classifier", "in.txt", "-o", "out.jsonl")
+    assert [json.loads(line)["label"] for line in (place / "out.jsonl").read_text().splitlines()] == ["c", "c"]
+
+
+def test_encode_and_predict_need_no_more_than_the_base_install(installed, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-c", WITHOUT, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(installed)}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+
+    both_commands(run, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_base_install_in_an_environment_of_its_own(wheel, tmp_path):
+    """What `pip install distill-toolkit` brings is enough; skipped where pip finds no packages."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", str(wheel)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"pip cannot install the base packages here: {done.stderr.splitlines()[-1:]}")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    listed = subprocess.run(
+        [str(venv / "bin" / "python"), "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    ).stdout
+    assert not {line.partition("==")[0] for line in listed.splitlines()} & {"torch", "transformers", "onnx", "pyarrow"}
+
+    def run(*arguments):
+        command = [str(venv / "bin" / "distill"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+
+    both_commands(run, tmp_path)
 
 
 def test_the_public_names_are_found_and_spelled_right():

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ModelError
+from ..runtime.spans import context_offsets, question_limit
 from .examples import SpanExamples
 from .features import chunks, takes_token_types
 from .ragged import Ragged
-
-QUESTION_SHARE = 0.5
-"""A question takes this share of a window at most."""
 
 
 class SpanFeatures:
@@ -49,7 +47,7 @@ class SpanFeatures:
                 where=str(getattr(tokenizer, "name_or_path", "tokenizer")),
                 expected="a fast tokenizer (tokenizer.json) with a [CLS] token",
             )
-        limit = int(max_length * QUESTION_SHARE)
+        limit = question_limit(max_length)
         room = max_length - limit - tokenizer.num_special_tokens_to_add(pair=True)
         if limit < 1 or stride >= room:
             raise DataError(
@@ -81,7 +79,7 @@ class SpanFeatures:
             for encoding in encoded.encodings:
                 ids.append(np.asarray(encoding.ids, dtype=np.int32))
                 type_ids += [np.asarray(encoding.type_ids, dtype=np.int32)] if types else []
-                offsets.append(_context_offsets(encoding))
+                offsets.append(context_offsets(encoding))
         self.example_rows = np.array(rows, dtype=np.int32)
         self._ids, self._types = Ragged(ids), Ragged(type_ids) if types else None
         self._offsets = Ragged(part.reshape(-1) for part in offsets)
@@ -135,13 +133,6 @@ class SpanFeatures:
                     held.add(row)
         self.lost = sum(bool(answers) for answers in examples.answers) - len(held)
         return starts, ends
-
-
-def _context_offsets(encoding: Any) -> np.ndarray:
-    """int32 [tokens, 2]: characters of the context, -1 for other tokens."""
-    inside = np.array([sequence == 1 for sequence in encoding.sequence_ids], dtype=bool)
-    offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-    return np.where(inside[:, None], offsets, -1).astype(np.int32)
 
 
 def _tokens_of(offsets: np.ndarray, first: int, end: int) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
+from ..runtime.tags import character_tags, character_tokens, insides, outside, word_tags, word_tokens
 from .examples import UNLABELLED, LabelSet, TokenExamples
 from .features import chunks
 from .ragged import Ragged
@@ -45,8 +46,8 @@ class TokenFeatures:
                 expected="a fast tokenizer (tokenizer.json)",
             )
         self._labels, self._space = labels, examples.space
-        self._outside = labels.names.index("O") if "O" in labels.names else 0
-        self._inside = _insides(labels)
+        self._outside = outside(labels.names)
+        self._inside = insides(labels.names)
         self.truncated = self.empty = self.hidden = 0
         ids: list[np.ndarray] = []
         rows: list[np.ndarray] = []
@@ -61,7 +62,7 @@ class TokenFeatures:
                 return_token_type_ids=False,
             )
             for words, encoding in zip(examples.words[part], encoded.encodings, strict=True):
-                found = _word_tokens(encoding, len(words)) if examples.space else _character_tokens(encoding, words)
+                found = word_tokens(encoding, len(words)) if examples.space else character_tokens(encoding, words)
                 ids.append(np.asarray(encoding.ids, dtype=np.int32))
                 rows.append(found)
                 self._count(words, found, bool(encoding.overflowing))
@@ -96,19 +97,9 @@ class TokenFeatures:
             tags: a tag number for each token, special tokens counted; more, such as those of padding, are passed over.
         """
         tokens = self.word_rows[index]
-        found = [self._outside if token < 0 else int(tags[token]) for token in tokens]
         if self._space:
-            return found
-        for place in range(1, len(found)):
-            if tokens[place] >= 0 and tokens[place] == tokens[place - 1]:
-                found[place] = self._inside[found[place - 1]]
-        for place in range(len(found) - 2, 0, -1):
-            # From the right, so that of several spaces each sees what the next one has become.
-            if tokens[place] < 0 and found[place + 1] == self._inside[found[place + 1]] != self._outside:
-                before = next((found[back] for back in range(place - 1, -1, -1) if tokens[back] >= 0), self._outside)
-                if self._inside[before] == found[place + 1]:
-                    found[place] = found[place + 1]
-        return found
+            return word_tags(tokens, tags, self._outside)
+        return character_tags(tokens, tags, self._outside, self._inside)
 
     def _token_tags(self, index: int, tags: Sequence[int]) -> np.ndarray:
         """int32 [tokens]: the tags where they belong, -100 elsewhere."""
@@ -127,31 +118,3 @@ class TokenFeatures:
         beyond = sum(place > last for place in missing) if cut else 0
         self.truncated += beyond
         self.empty += len(missing) - beyond
-
-
-def _insides(labels: LabelSet) -> list[int]:
-    """For each tag the one that goes on with its entity: B-x and I-x -> I-x, O -> O."""
-    place = {name: index for index, name in enumerate(labels.names)}
-    return [place.get("I-" + name[2:], index) if name[:2] in ("B-", "I-") else index for index, name in enumerate(labels.names)]
-
-
-def _word_tokens(encoding: Any, count: int) -> np.ndarray:
-    """int32 [words]: the first token of each word, -1 where it has none."""
-    found = np.full(count, -1, dtype=np.int32)
-    for token, word in enumerate(encoding.word_ids):
-        if word is not None and found[word] < 0:
-            found[word] = token
-    return found
-
-
-def _character_tokens(encoding: Any, characters: Sequence[str]) -> np.ndarray:
-    """int32 [characters]: the token that each character, if it is no space, is in; -1 where there is none.
-
-    The first token counts where a character is in several.
-    """
-    found = np.full(len(characters), -1, dtype=np.int32)
-    for token, ((start, end), special) in enumerate(zip(encoding.offsets, encoding.special_tokens_mask, strict=True)):
-        for place in range(start, end) if not special else ():
-            if found[place] < 0 and not characters[place].isspace():
-                found[place] = token
-    return found

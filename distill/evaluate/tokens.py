@@ -9,37 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..runtime.tags import Entity, entities
 from .bootstrap import ROUNDS, percentile_interval
 from .resample import f1, resampled_sums
 
+__all__ = ["METRIC", "Entity", "entities", "evaluate_tokens"]
+
 METRIC = "f1"
-
-Entity = tuple[str, int, int]
-"""Type, first word, last word (both counted)."""
-
-
-def entities(tags: Sequence[str]) -> set[Entity]:
-    """The entities of one sentence.
-
-    B-x begins one; I-x goes on with an entity of type x that reaches up to it, and begins one otherwise, as conlleval and
-    seqeval (its default mode) read it. Any other tag ends it.
-
-    Args:
-        tags: O, B-x or I-x for each word.
-
-    Reference:
-        Tjong Kim Sang and De Meulder, "Introduction to the CoNLL-2003 shared task", 2003 (conlleval).
-    """
-    found: set[Entity] = set()
-    kind, start = "", 0
-    for place, tag in enumerate([*tags, "O"]):
-        prefix, _, name = tag.partition("-")
-        if kind and not (prefix == "I" and name == kind):
-            found.add((kind, start, place - 1))
-            kind = ""
-        if not kind and prefix in ("B", "I") and name:
-            kind, start = name, place
-    return found
 
 
 def evaluate_tokens(

@@ -43,6 +43,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone: what fails is raised
     options.inter_op_num_threads = 1
+    # Plans of memory are kept for every shape that was ever met: hundreds of megabytes with batches of all lengths, no speed.
+    options.enable_mem_pattern = False
     if threads is not None:
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise UserError("threads must be a whole number from 1", where="threads", got=repr(threads))
@@ -109,7 +111,7 @@ def _check_graph(session: onnxruntime.InferenceSession, path: Path, wanted: Sequ
             where=str(path),
             got=f"output {', '.join(kind)}",
             expected=f"output {', '.join(wanted)}",
-            hint="the model card shows how to run it" if tuple(wanted) == (OUTPUT,) else "distill.load runs it",
+            hint="distill.load runs every kind",
         )
     raise ModelError(
         f"this graph is not {GRAPHS[tuple(wanted)]} as this toolkit exports it",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill import encoding
-from distill.encoding import encode_file, read_lines
+from distill import writers
+from distill.encoding import encode_file
 from distill.errors import DataError, RunError, UserError
+from distill.reading import read_lines
 
 
 class LengthEncoder:
@@ -22,10 +24,9 @@ class LengthEncoder:
 
     dim = 2
 
-    def encode_stream(self, sentences, batch_size):
-        window = batch_size * encoding.BATCHES_PER_WINDOW
-        for start in range(0, len(sentences), window):
-            part = sentences[start : start + window]
+    def encode_stream(self, sentences, batch_size=None, *, prompt=None, on_long="cut"):
+        stream = iter(sentences)
+        while part := list(islice(stream, (batch_size or 32) * 64)):
             if "broken" in part:
                 raise UserError("broken")
             yield np.array([[len(text), ord(text[0]) if text else 0] for text in part], np.float32)
@@ -77,7 +78,7 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path, monkeypatch):
     def opener(name, mode="r", **options):
         return Full(name, "wb") if mode == "wb" else real(name, mode, **options)
 
-    monkeypatch.setattr(encoding, "open", opener, raising=False)
+    monkeypatch.setattr(writers, "open", opener, raising=False)
     with pytest.raises(RunError, match=r"out\.npy: cannot write: the disk is full"):
         encode_file(LengthEncoder(), tmp_path / "in.txt", tmp_path / "out.npy", batch_size=1)
     assert [item.name for item in tmp_path.iterdir()] == ["in.txt"]
@@ -97,20 +98,20 @@ def test_lines_come_back_as_they_were_written(texts):
     raw = io.BytesIO("".join(text + "\n" for text in texts).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(raw))
-        assert read_lines(Path("-")) == texts
+        assert list(read_lines(Path("-"))) == texts
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path):
     (tmp_path / "in.txt").write_bytes(b"\xef\xbb\xbfone\n")
-    assert read_lines(tmp_path / "in.txt") == ["one"]
+    assert list(read_lines(tmp_path / "in.txt")) == ["one"]
 
 
 def test_bad_bytes_and_missing_files_are_named(tmp_path):
     (tmp_path / "latin.txt").write_bytes("one\ntwo\nd\xe9j\xe0\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin\.txt, row 3"):
-        read_lines(tmp_path / "latin.txt")
+        list(read_lines(tmp_path / "latin.txt"))
     with pytest.raises(DataError, match="cannot be read"):
-        read_lines(tmp_path)
+        list(read_lines(tmp_path))
 
 
 @pytest.mark.parametrize(

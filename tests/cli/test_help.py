@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["run", "augment", "check", "ls", "cp", "show", "export", "measure", "report", "verify", "encode"]
+COMMANDS = ["run", "augment", "check", "ls", "cp", "show", "export", "measure", "report", "verify", "encode", "predict"]
 HEAVY = ("torch", "transformers", "sentence_transformers", "datasets", "onnxruntime", "onnx", "pandas", "pyarrow", "matplotlib")
 
 

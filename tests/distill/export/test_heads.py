@@ -10,11 +10,11 @@ import tiny
 import torch
 from transformers import AutoModel
 
-import distill
 from distill.errors import ModelError
 from distill.export.heads import head_inputs, head_outputs, head_positions, write_head_graph
 from distill.export.quantize import expected_nodes, quantized_nodes
 from distill.export.rewrite import sentence_products
+from distill.runtime.encoder import Encoder
 from distill.runtime.session import graph_outputs, open_session
 
 CASES = [(family, "classification") for family in (*tiny.FAMILIES, "bilstm")]
@@ -115,8 +115,8 @@ def test_the_session_knows_every_kind_and_the_encoder_takes_its_own_alone(headed
     for path, outputs in ((logits, ("logits",)), (spans, ("start_logits", "end_logits")), (vectors, ("sentence_embedding",))):
         assert graph_outputs(open_session(path, 1, outputs=None)) == outputs
         open_session(path, 1, outputs=outputs)
-    with pytest.raises(ModelError, match=r"(?s)a classifier of texts or tokens, not a sentence encoder.*model card"):
-        distill.load(headed("bert").folder, precision="fp32")
+    with pytest.raises(ModelError, match=r"(?s)a classifier of texts, not a sentence encoder.*distill.load"):
+        Encoder.load(headed("bert").folder, precision="fp32")
     with pytest.raises(ModelError, match="a reader that finds answers, not a classifier"):
         open_session(spans, 1, outputs=("logits",))
     with pytest.raises(ModelError, match=r"(?s)a sentence encoder, not a classifier.*distill.load"):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.errors import DataError, ModelError, UserError
-from distill.runtime import encoder as module
+from distill.runtime import batches
 from distill.runtime.encoder import load
 
 SENTENCES = ["the cat sat on the mat", "a dog ran", "", "the dog", "a a a a a a a a", "cat"]
@@ -48,7 +48,7 @@ def test_any_list_of_sentences(encoder, texts, batch_size):
 
 
 def test_more_sentences_than_one_window_keep_their_order(encoder, monkeypatch):
-    monkeypatch.setattr(module, "BATCHES_PER_WINDOW", 2)
+    monkeypatch.setattr(batches, "BATCHES_PER_WINDOW", 2)
     texts = [" ".join(["cat"] * (number % 7) + ["dog"] * (number % 3)) for number in range(50)]
     expected = [bag.vector(text) for text in texts]
     np.testing.assert_allclose(encoder.encode(texts, 3), expected, rtol=1e-6)
@@ -106,7 +106,7 @@ def test_what_is_no_text_is_named_by_its_number(encoder, wrong):
 
 
 def test_the_stream_counts_over_its_windows(encoder, monkeypatch):
-    monkeypatch.setattr(module, "BATCHES_PER_WINDOW", 1)
+    monkeypatch.setattr(batches, "BATCHES_PER_WINDOW", 1)
     with pytest.raises(UserError, match="sentence 5:"):
         list(encoder.encode_stream(["cat"] * 5 + [None], 2))
 
