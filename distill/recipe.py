@@ -130,7 +130,7 @@ class ExportSpec(Schema):
     """Which ONNX files to write. `fp32` is always among them: the others are made from it."""
 
     presets: tuple[Literal["fp32", "fast", "faithful"], ...] = ("fp32", "fast", "faithful")
-    opset: int = Field(default=20, ge=18, le=23)
+    opset: int = Field(default=20, ge=18, le=22)
 
     @field_validator("presets")
     @classmethod

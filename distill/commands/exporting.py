@@ -1,9 +1,10 @@
-"""`distill export`: any encoder to ONNX files."""
+"""`distill export`: any encoder or task model to ONNX files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,20 +14,32 @@ from ..progress import hide_library_bars, set_output
 from .app import PRESETS, ForceOption, QuietOption, app, choices
 
 
-@app.command(short_help="Export any encoder to ONNX, quantize and verify it.")
+@app.command(short_help="Export any encoder or task model to ONNX, quantize and verify it.")
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or package:IMPORT_NAME.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     presets: Annotated[str, typer.Option("--presets", help="Which files: fp32, fast (int8), faithful.")] = "fp32,fast,faithful",
-    opset: Annotated[int, typer.Option("--opset", help="ONNX operator set.", min=18, max=23)] = 20,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            help="What the model is, where its own files leave it open: embedding, classification, multilabel, regression, "
+            "tokens, spans.",
+        ),
+    ] = None,
+    opset: Annotated[int, typer.Option("--opset", help="ONNX operator set.", min=18, max=22)] = 20,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Export any encoder to ONNX, quantize it, and prove that the files give what the model gives.
+    """Export a model to ONNX, quantize it, and prove that the files give what the model gives.
+
+    MODEL is a sentence encoder, a classifier, a tagger, a reader of answers or a student of this toolkit; its own files tell
+    which.
 
     \b
     $ distill export sentence-transformers/all-MiniLM-L6-v2 --out minilm-onnx
     $ distill export runs/quickstart/student --out small --presets fp32,fast
+    $ distill export my-classifier --out tags --task multilabel
     """
     set_output(quiet)
     chosen = choices(presets, PRESETS, "--presets")
@@ -39,13 +52,21 @@ def export(
         from ..export.onnx import export_onnx
 
         hide_library_bars()
-        parity = export_onnx(model, out, chosen, opset)
-    failed = [name for name, proof in parity["models"].items() if not proof["passed"]]
-    for name, proof in parity["models"].items():
-        verdict = "passed" if proof["passed"] else "FAILED"
-        finite = proof["max_abs"] is not None
-        found = f"max_abs {proof['max_abs']:.1e}, mean_cosine {proof['mean_cosine']:.5f}" if finite else "NaN or infinity"
-        typer.echo(f"{name:<9} {verdict}  {proof['gate']}  ({found})")
+        parity = export_onnx(model, out, chosen, opset, task)
+    _tell(parity, quiet)
     typer.echo(str(out))
-    if failed:
+    if not all(proof["passed"] for proof in parity["models"].values()):
         raise typer.Exit(1)
+
+
+def _tell(parity: Mapping[str, Any], quiet: bool) -> None:
+    """What was exported, and how near each file is to its reference."""
+    if not quiet and "told_by" in parity:
+        typer.echo(f"exported as: {parity['task']} ({parity['told_by']})")
+        for note in parity["notes"]:
+            typer.echo(f"note: {note}")
+    for name, proof in parity["models"].items():
+        told = [("max_abs", ".1e"), ("mean_cosine", ".5f"), ("label_agreement", ".4f"), ("correlation", ".5f")]
+        found = ", ".join(f"{key} {proof[key]:{form}}" for key, form in told if proof.get(key) is not None)
+        verdict = "passed" if proof["passed"] else "FAILED"
+        typer.echo(f"{name:<9} {verdict}  {proof['gate']}  ({found or 'NaN or infinity'})")

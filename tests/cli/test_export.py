@@ -11,7 +11,9 @@ def fake_export(monkeypatch):
 
     def install(passed):
         proof = {"gate": "max_abs <= 1e-4", "max_abs": 2e-7, "mean_cosine": 1.0, "passed": passed}
-        monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset: {"models": dict.fromkeys(presets, proof)})
+        monkeypatch.setattr(
+            room, "export_onnx", lambda model, out, presets, opset, task: {"models": dict.fromkeys(presets, proof)}
+        )
 
     return install
 
@@ -27,7 +29,7 @@ def test_outputs_that_are_not_numbers_are_told(cli, monkeypatch, tmp_path):
     import distill.export.onnx as room
 
     proof = {"gate": "max_abs <= 1e-4", "max_abs": None, "mean_cosine": None, "passed": False}
-    monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset: {"models": dict.fromkeys(presets, proof)})
+    monkeypatch.setattr(room, "export_onnx", lambda model, out, presets, opset, task: {"models": dict.fromkeys(presets, proof)})
     code, out, _ = cli("export", "some-model", "--out", tmp_path / "new", "--presets", "fp32")
     assert code == 1
     assert "FAILED" in out
