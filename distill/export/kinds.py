@@ -170,7 +170,7 @@ def _refuse_decoders(config: Mapping[str, Any], name: str) -> None:
             "a sequence-to-sequence model cannot be exported" if both else "a decoder cannot be exported",
             where=name,
             got=f"{saved or 'a model'} of the kind {kind}",
-            expected="an encoder: BERT, RoBERTa, XLM-R, MPNet, ELECTRA, DistilBERT, ALBERT, ModernBERT, DeBERTa-v2 or one like them",
+            expected="an encoder such as BERT, RoBERTa, XLM-R, MPNet, ELECTRA, DistilBERT, ALBERT, ModernBERT, DeBERTa-v2",
         )
 
 

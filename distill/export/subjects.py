@@ -66,7 +66,7 @@ class HeadSubject:
         self.rows = probe_rows(kind.task, kind.pairs)
 
     def write(self, folder: Path, presets: Sequence[str], opset: int) -> None:
-        """Save the model, its tokenizer and the ONNX file of each preset in `folder`; config.json tells what follows the logits."""
+        """Save model, tokenizer and the ONNX file of each preset in `folder`; config.json tells what follows the logits."""
         from students.heads import save_head_student
 
         save_head_student(self.model, self.tokenizer, folder, max_length=self.max_length)

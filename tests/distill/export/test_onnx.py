@@ -18,6 +18,7 @@ from sentence_transformers.sentence_transformer.modules import BoW
 import distill
 from distill.errors import DistillError, ModelError, UserError
 from distill.export import onnx as room
+from distill.export import subjects
 from distill.export.graph import graph_positions
 from distill.export.onnx import check_presets, export_onnx, write_graph, write_presets
 from distill.files import sha256_folder
@@ -150,7 +151,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch):
     def fail(*args):
         raise DistillError("the quantizer left nodes in fp32")
 
-    monkeypatch.setattr(room, "write_presets", fail)
+    monkeypatch.setattr(subjects, "write_presets", fail)
     with pytest.raises(DistillError):
         export_onnx(small(), tmp_path / "out")
     assert files_of(tmp_path) == {"out/mine.txt", "out/parity.json"}
