@@ -17,7 +17,6 @@ from sentence_transformers.sentence_transformer.modules import BoW
 
 import distill
 from distill.errors import DistillError, ModelError, UserError
-from distill.export import onnx as room
 from distill.export import subjects
 from distill.export.graph import graph_positions
 from distill.export.onnx import check_presets, export_onnx, write_graph, write_presets
