@@ -4,7 +4,7 @@
     python scripts/bench/export_matrix.py                      # what is missing in the results
     python scripts/bench/export_matrix.py --family bert mpnet --head embedding tokens --again
 
-Families that are not at hand are small models of 4 layers, 128 wide, random under a fixed seed, with tokenizers trained on this
+Families that are not at hand are small models of 3 layers, 128 wide, random under a fixed seed, with tokenizers trained on this
 Python's own documentation; they show graphs and numbers of a family, not quality. `minilm`, `mpnet` and `e5` are real models
 (folders of these names below $DISTILL_BENCH_MODELS). No timing is taken.
 
@@ -39,7 +39,7 @@ Model family x head x precision. fp32 is compared with torch, every other file w
 of vectors or of probabilities (none for a regression: the correlation r stands in its place); `decisions` the share of equal
 labels, tags or answers. `batch` compares a text alone with the same text in a padded batch of 32: the lowest cosine of vectors,
 else the share of equal decisions, or the correlation. `long` is the largest difference on inputs of 300 and 1,000 tokens, or as
-many as the model reads. The random models (4 layers, 128 wide) show graphs and rounding, not quality: their heads are fitted by
+many as the model reads. The random models (3 layers, 128 wide) show graphs and rounding, not quality: their heads are fitted by
 least squares to the probe texts, and their decisions lie closer together than those of trained models. A gate that failed is told
 as such; `distill.load` passes such a file over.
 """

@@ -48,7 +48,7 @@ def absent(family: str, head: str) -> str | None:
 
 def described(family: str) -> str:
     """A model in words."""
-    return f"real: {FOLDERS[family]}" if real(family) else "random, 4 x 128" if family in RANDOM else "random"
+    return f"real: {FOLDERS[family]}" if real(family) else "random, 3 x 128" if family in RANDOM else "random"
 
 
 def write(place: Path, family: str, head: str) -> Path:
@@ -167,7 +167,7 @@ def _positions(family: str) -> int:
 
 
 def _config(family: str) -> Any:
-    """Four layers, 128 wide, of a family."""
+    """Three layers, 128 wide, of a family: of ModernBERT one global and two local ones."""
     from transformers import AutoConfig
 
     words, positions = _tokenizer(family), _positions(family)
@@ -175,7 +175,7 @@ def _config(family: str) -> Any:
     common: dict[str, Any] = {
         "vocab_size": len(words),
         "hidden_size": 128,
-        "num_hidden_layers": 4,
+        "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "intermediate_size": 512,
         "max_position_embeddings": positions,
@@ -199,7 +199,7 @@ def _config(family: str) -> Any:
         common = {
             "vocab_size": len(words),
             "dim": 128,
-            "n_layers": 4,
+            "n_layers": 3,
             "n_heads": 4,
             "hidden_dim": 512,
             "max_position_embeddings": positions,
