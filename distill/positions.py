@@ -15,6 +15,6 @@ def position_limit(encoder: Any) -> int | None:
     """
     for module in encoder.modules():
         table = getattr(module, "position_embeddings", None)
-        if hasattr(table, "num_embeddings"):
+        if table is not None and hasattr(table, "num_embeddings"):
             return int(table.num_embeddings) - (0 if table.padding_idx is None else table.padding_idx + 1)
     return getattr(encoder.config, "max_position_embeddings", None)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from ..errors import ModelError, UserError
 from ..runtime.selfcontained import require_self_contained
@@ -42,7 +41,7 @@ def check_graph(path: Path) -> dict[str, Any]:
     require_self_contained(path)
     try:
         model = onnx.load(path, load_external_data=False)
-    except (DecodeError, ValueError) as error:
+    except Exception as error:  # protobuf's kind, which has no common base
         raise ModelError("this is not a readable ONNX file", where=str(path), got=error, hint="export the model again") from error
     facts = graph_facts(model)
     wrong = problems(facts)

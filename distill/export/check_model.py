@@ -67,7 +67,7 @@ def check_tokenizer(tokenizer: Any, model: Any, name: str, kind: Kind) -> None:
     if (kind.pairs or kind.task == "spans") and tokenizer.sep_token_id is None:
         raise _wrong("this tokenizer cannot part two texts", name, "sep_token null", "such as [SEP] or </s>")
     tables = (getattr(part, "position_embeddings", None) for part in model.modules())
-    counted = next((table.padding_idx for table in tables if hasattr(table, "padding_idx")), None)
+    counted = next((table.padding_idx for table in tables if table is not None and hasattr(table, "padding_idx")), None)
     if counted is not None and counted == model.config.pad_token_id != tokenizer.pad_token_id:
         padding = f"{tokenizer.pad_token!r}, id {tokenizer.pad_token_id}"
         expected = f"id {counted}, from which the model counts its positions"

@@ -33,7 +33,8 @@ def long_feeds(tokenizer: Any, names: Sequence[str], texts: Sequence[str], limit
         limit: longest input of the model, in tokens.
         pairs: the long text is a pair of texts.
     """
-    text, found = " ".join(texts), []
+    text = " ".join(texts)
+    found: list[Feed] = []
     for length in long_lengths(limit):
         rows = [
             tokenizer(text, text if pairs else None, truncation=True, max_length=most, return_attention_mask=True)

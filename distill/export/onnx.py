@@ -102,6 +102,8 @@ def export_onnx(
     presets: Sequence[str] = ("fp32", "fast", "faithful"),
     opset: int = 20,
     task: str | None = None,
+    *,
+    texts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Export any encoder or task model, quantize it and prove each file against torch.
 
@@ -114,6 +116,7 @@ def export_onnx(
         presets: among fp32, fast, faithful.
         opset: ONNX operator set, 18 to 22.
         task: embedding, classification, multilabel, regression, tokens or spans, where the model's files leave that open.
+        texts: of the domain, for calibration and proof; none: sentences of the toolkit's own.
 
     Returns:
         The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", "graph", ...}}, "task",
@@ -132,7 +135,7 @@ def export_onnx(
     target = Path(out)
     if target.exists() and not (target.is_dir() and ((target / "parity.json").is_file() or not any(target.iterdir()))):
         raise UserError("this was not made by an export, so it is not replaced", where=str(target), hint="choose another folder")
-    subject = open_subject(model, task)
+    subject = open_subject(model, task, texts)
     with atomic_folder(target) as work:
         subject.write(work, presets, opset)
         kind = {"told_by": subject.kind.source, "notes": list(subject.kind.notes)}

@@ -29,12 +29,14 @@ class EncoderSubject:
     Args:
         encoder: as it was loaded.
         kind: what its folder says that it is.
+        texts: of the domain; none: sentences of the toolkit's own.
     """
 
-    def __init__(self, encoder: SentenceTransformer, kind: Kind) -> None:
+    def __init__(self, encoder: SentenceTransformer, kind: Kind, texts: Sequence[str] = ()) -> None:
         from students.table import with_token_table
 
         self.kind = kind
+        self.texts = list(texts) or probe_sentences()
         self.encoder = with_token_table(encoder)
         check_exportable(self.encoder)
 
@@ -43,11 +45,11 @@ class EncoderSubject:
         from students.save import save_student
 
         save_student(self.encoder, folder)
-        write_presets(self.encoder, folder, presets, opset, probe_sentences())
+        write_presets(self.encoder, folder, presets, opset, self.texts)
 
     def prove(self, folder: Path, presets: Sequence[str]) -> dict[str, Any]:
         """The content of parity.json."""
-        return {**check_parity(self.encoder, folder, presets, probe_sentences()), "task": "embedding"}
+        return {**check_parity(self.encoder, folder, presets, self.texts), "task": "embedding"}
 
 
 class HeadSubject:
@@ -59,11 +61,20 @@ class HeadSubject:
         max_length: longest input in tokens.
         kind: what its folder says that it is.
         activation: what a cross-encoder does with its logits, as sentence-transformers spells it; None for any other model.
+        texts: of the domain; none: sentences of the toolkit's own.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_length: int, kind: Kind, activation: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_length: int,
+        kind: Kind,
+        activation: str | None = None,
+        texts: Sequence[str] = (),
+    ) -> None:
         self.model, self.tokenizer, self.max_length, self.kind, self.activation = model, tokenizer, max_length, kind, activation
-        self.rows = probe_rows(kind.task, kind.pairs)
+        self.rows = probe_rows(kind.task, kind.pairs, texts)
 
     def write(self, folder: Path, presets: Sequence[str], opset: int) -> None:
         """Save model, tokenizer and the ONNX file of each preset in `folder`; config.json tells what follows the logits."""
@@ -92,12 +103,15 @@ class HeadSubject:
         return found
 
 
-def open_subject(model: str | Path | SentenceTransformer, task: str | None = None) -> EncoderSubject | HeadSubject:
+def open_subject(
+    model: str | Path | SentenceTransformer, task: str | None = None, texts: Sequence[str] = ()
+) -> EncoderSubject | HeadSubject:
     """Whatever is to be exported, ready for it.
 
     Args:
         model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
         task: what it is, where its files leave that open.
+        texts: of the domain, for calibration and proof; none: sentences of the toolkit's own.
 
     Raises:
         UserError: see `find_kind`.
@@ -111,13 +125,13 @@ def open_subject(model: str | Path | SentenceTransformer, task: str | None = Non
         encoder = as_teacher(model).model
         if task not in (None, "embedding"):
             raise ModelError("a SentenceTransformer is a sentence encoder", where="task", got=task, expected="embedding")
-        return EncoderSubject(encoder, Kind("embedding", "a SentenceTransformer object"))
+        return EncoderSubject(encoder, Kind("embedding", "a SentenceTransformer object"), texts)
     name = str(model)
     place = locate_model(name)
     folder = Path(place) if Path(place).is_dir() else download(place, None)
     kind = find_kind(folder, name, task)
     if kind.task == "embedding":
-        subject = EncoderSubject(load_encoder(str(folder)), kind)
+        subject = EncoderSubject(load_encoder(str(folder)), kind, texts)
         check_whole(subject.encoder, transformer_folder(folder), name)
         first = subject.encoder[0]
         check_tokenizer(subject.encoder.tokenizer, getattr(first, "auto_model", first), name, kind)
@@ -132,12 +146,19 @@ def open_subject(model: str | Path | SentenceTransformer, task: str | None = Non
         head = load_trained_head(str(folder), kind.task)  # type: ignore[arg-type]
         network, tokenizer, longest = head.model, head.tokenizer, head.max_length
     check_tokenizer(tokenizer, network, name, kind)
-    return HeadSubject(network, tokenizer, longest, kind, _activation(folder, network.config) if kind.pairs else None)
+    cross = kind.pairs and kind.family != BILSTM
+    return HeadSubject(network, tokenizer, longest, kind, _activation(folder, network.config) if cross else None, texts)
 
 
-def probe_rows(task: str, pairs: bool) -> list[Row]:
-    """Input for the proof of a task model: texts, pairs of texts, or questions with a context; the same ones every time."""
-    texts = probe_sentences()
+def probe_rows(task: str, pairs: bool, texts: Sequence[str] = ()) -> list[Row]:
+    """Input for the proof of a task model: texts, pairs of texts, or questions with a context.
+
+    Args:
+        task: what the model is for.
+        pairs: whether it reads pairs of texts.
+        texts: of the domain; none: sentences of the toolkit's own, the same ones every time.
+    """
+    texts = list(texts) or probe_sentences()
     if task == "spans":
         return [(_question(number, text), f"{text} {texts[number - 1]}") for number, text in enumerate(texts)]
     if pairs:
@@ -149,10 +170,12 @@ def _question(number: int, text: str) -> str:
     return QUESTIONS[number % len(QUESTIONS)].format(" ".join(text.split()[:6]))
 
 
-def _activation(folder: Path, config: Any) -> str | None:
-    """What a cross-encoder's files say that it does with its logits; None where they do not."""
+def _activation(folder: Path, config: Any) -> str:
+    """What a cross-encoder does with its logits, as its files say; else as sentence-transformers does by default."""
     places: list[Mapping[str, Any]] = [getattr(config, "sentence_transformers", None) or {}]
     if (folder / "config_sentence_transformers.json").is_file():
         places.append(read_json(folder / "config_sentence_transformers.json"))
     found = next((place["activation_fn"] for place in places if place.get("activation_fn")), None)
-    return found or getattr(config, "sbert_ce_default_activation_function", None)
+    found = found or getattr(config, "sbert_ce_default_activation_function", None)
+    default = "activation.Sigmoid" if config.num_labels == 1 else "linear.Identity"
+    return str(found or f"torch.nn.modules.{default}")
