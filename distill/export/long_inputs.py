@@ -33,9 +33,10 @@ def long_feeds(tokenizer: Any, names: Sequence[str], texts: Sequence[str], limit
         limit: longest input of the model, in tokens.
         pairs: the long text is a pair of texts.
     """
-    text = " ".join(texts)
+    words = " ".join(texts).split()
     found: list[Feed] = []
     for length in long_lengths(limit):
+        text = " ".join(words[:length])  # a word has at least one token; much more text would be cut slowly, pairs above all
         rows = [
             tokenizer(text, text if pairs else None, truncation=True, max_length=most, return_attention_mask=True)
             for most in (length, max(8, length // 3))

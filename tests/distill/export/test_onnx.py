@@ -17,6 +17,7 @@ from sentence_transformers.sentence_transformer.modules import BoW
 
 import distill
 from distill.errors import DistillError, ModelError, UserError
+from distill.export import onnx as room
 from distill.export import subjects
 from distill.export.graph import graph_positions
 from distill.export.onnx import check_presets, export_onnx, write_graph, write_presets
@@ -191,3 +192,32 @@ def test_the_exporters_chatter_is_kept_from_the_user(tmp_path, monkeypatch, capf
         write_graph(model, tmp_path / "model.onnx")
     assert heard == []
     assert "Obtain" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "albert"])
+def test_every_layer_is_exported_with_plain_attention(family):
+    """A layer that keeps the fused kernel is 10 nodes longer; the model itself keeps its kernel."""
+    model = tiny.sentence_transformer(family, layers=1)
+    twin = room._eager_copy(model)
+    kernels = {part.config._attn_implementation for part in twin[0].auto_model.modules() if hasattr(part, "config")}
+    assert kernels == {"eager"}
+    assert model[0].auto_model.config._attn_implementation != "eager"
+
+
+@pytest.mark.parametrize("opset", [17, 23])
+def test_an_operator_set_that_clients_cannot_load_is_refused_before_any_work(tmp_path, opset):
+    with pytest.raises(UserError, match="18 to 22"):
+        export_onnx("no-such-model-anywhere", tmp_path / "out", opset=opset)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_window_that_fails_fails_the_gate(tmp_path, monkeypatch):
+    """An export that is right on short text alone has not passed."""
+    from distill.export import parity
+
+    model = tiny.sentence_transformer("distilbert", layers=1, max_length=256)
+    monkeypatch.setattr(parity, "long_differences", lambda *args, **options: {"256": 0.01})
+    proof = export_onnx(model, tmp_path / "out", ["fp32"])["models"]["fp32"]
+    assert proof["max_abs"] <= 1e-4
+    assert not proof["passed"]
+    assert json.loads((tmp_path / "out" / "onnx" / "gates.json").read_text("utf-8")) == {"fp32": False}
