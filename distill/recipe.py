@@ -156,7 +156,7 @@ class ExportSpec(Schema):
     """
 
     presets: tuple[Literal["fp32", "fast", "faithful", "fp16", "searched"], ...] = ("fp32", "fast", "faithful")
-    opset: int = Field(default=20, ge=18, le=23)
+    opset: int = Field(default=20, ge=18, le=22)
     budget: BudgetSpec | None = None
 
     @field_validator("presets")

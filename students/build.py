@@ -15,9 +15,10 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from torch import nn
 
 from distill.errors import ModelError
+from distill.positions import position_limit
 
 from .init import fit_bridge
-from .layers import choose_layers, cut_layers, layer_stack, position_limit
+from .layers import choose_layers, cut_layers, layer_stack
 from .save import save_student
 from .spec import LayersSpec, TinySpec
 from .tiny import tiny_of

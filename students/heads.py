@@ -14,9 +14,10 @@ from torch import Tensor
 
 from distill.errors import ModelError
 from distill.files import atomic_folder, read_json, write_json
+from distill.positions import position_limit
 
 from .bilstm import BiLSTMConfig, build_bilstm, load_bilstm
-from .layers import check_cut, choose_layers, keep_layers, layer_stack, position_limit
+from .layers import check_cut, choose_layers, keep_layers, layer_stack
 from .spec import BiLSTMSpec, LayersSpec, TinySpec, VocabularySpec
 from .tiny import project_embeddings, tiny_of
 from .vocabulary import Trimmed, trim

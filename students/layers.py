@@ -137,18 +137,6 @@ def keep_layers(encoder: nn.Module, indices: Sequence[int]) -> None:
     _shorten_config(encoder.config, indices)
 
 
-def position_limit(encoder: nn.Module) -> int | None:
-    """The longest input, in tokens, that a transformers encoder has positions for; None where nothing limits it.
-
-    The RoBERTa kind numbers positions from padding_idx + 1, and so can use fewer of them than its table has rows.
-    """
-    for module in encoder.modules():
-        table = getattr(module, "position_embeddings", None)
-        if isinstance(table, nn.Embedding):
-            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    return getattr(encoder.config, "max_position_embeddings", None)
-
-
 def _shorten_config(config: Any, indices: Sequence[int]) -> None:
     """Make a config say what the cut model is, so that saving and loading give the same model."""
     setattr(config, "n_layers" if config.model_type == "distilbert" else "num_hidden_layers", len(indices))

@@ -30,7 +30,7 @@ def check_folder(folder: Path, name: str) -> bool:
     """
     listing = folder / "modules.json"
     if not listing.exists() and not (folder / "config.json").exists():
-        nested = sorted(file.parent.name for file in folder.glob("*/modules.json"))
+        nested = sorted(file.parent.name for file in (*folder.glob("*/modules.json"), *folder.glob("student/config.json")))
         raise ModelError(
             "there is no model in this folder",
             where=name,

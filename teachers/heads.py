@@ -13,9 +13,9 @@ import torch
 
 from distill.errors import ModelError
 from distill.files import locate_model, read_json
+from distill.positions import position_limit
 
 from .folder import check_folder, download
-from .load import position_limit
 
 HeadTask = Literal["classification", "multilabel", "regression", "tokens", "spans"]
 
@@ -81,7 +81,65 @@ def load_head(
     """
     folder = _find(name, revision)
     model, missing = _load(folder, name, task, labels, seed)
-    tokenizer = load_tokenizer(folder, name)
+    return _head_model(name, model, load_tokenizer(folder, name), task, max_length, bool(missing))
+
+
+def load_trained_head(name: str, task: HeadTask, *, revision: str | None = None) -> HeadModel:
+    """Load a task model whose weights are all there, as `load_head` does; nothing is made anew.
+
+    Args:
+        name: hub id, folder or `package:NAME` of a model with the head of `task`.
+        task: which head.
+        revision: hub commit, tag or branch.
+
+    Raises:
+        ModelError: as `load_head`, or weights are missing: of the head, which then was never trained, or of the encoder.
+    """
+    folder = _find(name, revision)
+    with torch.random.fork_rng(devices=[]), _quiet_loading():
+        model, info = _pretrained(CLASSES[task], folder, name)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        of_head = [key for key in missing if not key.startswith(f"{model.base_model_prefix}.")]
+        raise ModelError(
+            "the head of this model was never trained: its weights are not in the folder"
+            if of_head
+            else "weights of this model are missing",
+            where=name,
+            got=f"no {', '.join((of_head or missing)[:3])}{' ...' if len(of_head or missing) > 3 else ''}",
+            expected=f"every weight of {type(model).__name__}",
+            hint="train it on labelled data first (distill run), or export its encoder with --task embedding"
+            if of_head
+            else "save the model again as a whole with save_pretrained()",
+        )
+    return _head_model(name, model, load_tokenizer(folder, name), task, None, False)
+
+
+def missing_weights(model: Any, folder: Path) -> list[str]:
+    """Names of the weights that a transformers model has and its folder does not hold, in order.
+
+    Args:
+        model: as it was loaded; what is missing was made at random then.
+        folder: with config.json and safetensors.
+    """
+    with torch.random.fork_rng(devices=[]), _quiet_loading():
+        _, info = type(model).from_pretrained(
+            str(folder),
+            config=model.config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    return sorted(info["missing_keys"])
+
+
+def _head_model(name: str, model: Any, tokenizer: Any, task: HeadTask, max_length: int | None, untrained: bool) -> HeadModel:
+    """The parts put together, once the model is known to fit the task and the length.
+
+    Raises:
+        ModelError: it does not.
+    """
     limit = position_limit(model)
     own = tokenizer.model_max_length if tokenizer.model_max_length < 1e9 else None
     asked = max_length or own or limit or 512
@@ -102,7 +160,7 @@ def load_head(
         tokenizer=tokenizer,
         labels=names if task not in ("regression", "spans") else (),
         max_length=min(asked, limit) if limit is not None else asked,
-        untrained=bool(missing),
+        untrained=untrained,
     )
 
 

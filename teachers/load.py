@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from distill.errors import ModelError
 from distill.files import locate_model
+from distill.positions import position_limit
 
 from .fingerprint import model_fingerprint, tokenizer_sha256
 from .folder import check_folder, download
@@ -74,18 +75,6 @@ def _set_length(encoder: SentenceTransformer, name: str, max_length: int | None)
     wanted = min((length for length in (max_length or own, positions) if length is not None), default=None)
     if wanted != own:
         encoder.max_seq_length = wanted
-
-
-def position_limit(model: torch.nn.Module) -> int | None:
-    """How many positions a transformers model has; None where nothing limits them.
-
-    The RoBERTa kind numbers positions from padding_idx + 1, and so can use fewer of them than its table has rows.
-    """
-    for module in model.modules():
-        table = getattr(module, "position_embeddings", None)
-        if isinstance(table, torch.nn.Embedding):
-            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    return getattr(model.config, "max_position_embeddings", None)
 
 
 class Teacher:

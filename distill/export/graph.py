@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..positions import position_limit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 OUTPUTS = ("sentence_embedding", "last_hidden_state")
 """Of a transformer; a token table has the first alone."""
+UNLIMITED = 8192
+"""Tokens of the longest sequence where a model names no limit."""
 
 
 class EmbeddingGraph(nn.Module):
@@ -129,6 +133,30 @@ def graph_inputs(encoder: SentenceTransformer) -> tuple[str, ...]:
     tokenizer = encoder.tokenizer
     types = getattr(config, "type_vocab_size", 0) and "token_type_ids" in getattr(tokenizer, "model_input_names", ())
     return ("input_ids", "attention_mask", "token_type_ids") if types else ("input_ids", "attention_mask")
+
+
+def graph_positions(model: Any) -> int:
+    """The longest sequence that a graph allows: as many tokens as the model has positions, 8192 where nothing limits it.
+
+    Args:
+        model: a transformers model, with or without a head, or a sentence encoder.
+    """
+    if hasattr(model, "transformers_model"):
+        model = model.transformers_model
+    return UNLIMITED if model is None else position_limit(model) or UNLIMITED
+
+
+def longest_input(encoder: SentenceTransformer) -> int:
+    """The longest input of a sentence encoder, in tokens: what it is set to, and what it has positions for."""
+    return min(int(encoder.max_seq_length or UNLIMITED), graph_positions(encoder))
+
+
+def plain_copy(model: Any, attention: str | None = None) -> Any:
+    """A copy of a transformers model on the CPU, in fp32 and eval mode, with an attention kernel of one's choice."""
+    twin = copy.deepcopy(model).to("cpu").float().eval()
+    if attention is not None and getattr(twin.config, "_attn_implementation", None) not in (None, attention):
+        twin.set_attn_implementation(attention)
+    return twin
 
 
 def example_inputs(names: tuple[str, ...], pad_id: int) -> tuple[Tensor, ...]:

@@ -16,10 +16,13 @@ from ..progress import track
 from ..recipe import BY_TOKEN
 from ..runtime.precision import GATES
 from ..runtime.session import open_session
+from .check_graph import check_graph
 from .decisions import Outputs, agreement, correlation, cosines
+from .graph import graph_positions
 from .head_invariance import head_invariance
 from .heads import SPANS, head_inputs, head_outputs, plain_copy
-from .parity import MAX_ABS
+from .long_inputs import Feed, Says, long_differences, long_feeds, long_passed
+from .parity import MAX_ABS, probe_sentences, session_says
 from .quantize import FILES, quantized_nodes
 from .search_log import budget_gate, with_search
 
@@ -54,10 +57,10 @@ def check_head_parity(
         `label_agreement` is the share of equal decisions: labels; of multilabel every yes or no; of tokens every real
         token's label; of spans the best span. `correlation` (Pearson) takes its place for a regression. Gates: fp32 max
         abs difference <= 1e-4; `fast` agreement >= 0.97 or correlation >= 0.99; `faithful` >= 0.98 or >= 0.995.
-        `mean_cosine` is that of the probabilities, None for a regression.
+        `mean_cosine` is that of the probabilities, None for a regression. `graph` and `long_inputs`: see `check_parity`.
 
     Raises:
-        ModelError: the model's head does not fit the task, or there is no row to compare.
+        ModelError: the model's head does not fit the task, there is no row to compare, or a file is none that clients can load.
     """
     _check(model, rows, task)
     features = [encode_row(row, tokenizer, model, task) for row in rows]
@@ -65,16 +68,24 @@ def check_head_parity(
     if task in BY_TOKEN and not any(mask.any() for mask in kept):
         raise ModelError("no row has a token to compare", where="parity", got=f"{len(rows)} rows", expected="text")
     reference = _torch_outputs(model, tokenizer, features)
+    pairs, outputs = bool(getattr(model.config, "siamese", False)), head_outputs(model)
+    feeds = long_feeds(tokenizer, head_inputs(model, tokenizer), probe_sentences(), _longest(model, tokenizer), pairs=pairs)
+    long_reference = _torch_says(model)
     models: dict[str, Any] = {}
     ordered = sorted(presets, key=list(FILES).index)
     for name in track(ordered, total=len(ordered), description="proving", unit="files"):
         file = folder / "onnx" / FILES[name]
-        session = open_session(file, outputs=head_outputs(model))
+        graph = check_graph(file)
+        session = open_session(file, outputs=outputs)
         alone, batched = (_onnx_outputs(session, tokenizer, features, size) for size in (1, BATCH))
         found = _compare(alone, reference, kept, task)
         together = _compare(batched, alone, kept, task)
         fp32, finite = name == "fp32", found["finite"] and together["finite"]
         gate, passed = _judge(name, found, task)
+        says = session_says(file, outputs)
+        long = long_differences(says, long_reference, feeds, by_token=task in BY_TOKEN)
+        if fp32 and not long_passed(long, MAX_ABS):
+            passed = False
         models[name] = {
             "file": f"{prefix}onnx/{FILES[name]}",
             "reference": "torch" if fp32 else "fp32",
@@ -82,6 +93,8 @@ def check_head_parity(
             **{key: found[key] if finite else None for key in ("label_agreement", "correlation")},
             "batch_invariance": {key: together[key] for key in _told(task)} if finite else None,
             "nodes": {} if fp32 else dict(quantized_nodes(onnx.load(file))),
+            "graph": graph,
+            "long_inputs": long,
             "gate": gate,
             "passed": finite and passed,
         }
@@ -90,7 +103,7 @@ def check_head_parity(
         models[name] |= {"invariance": neighbours}
         models[name] |= budget_gate(folder, name, models[name])
         if fp32:
-            reference = alone
+            reference, long_reference = alone, says
     write_json(folder / "onnx" / GATES, {name: model["passed"] for name, model in models.items()})
     return with_search({"schema_version": 1, "sentences": len(rows), "task": task, "models": models}, folder)
 
@@ -102,17 +115,43 @@ def encode_row(row: Row, tokenizer: Any, model: Any, task: str) -> dict[str, lis
         given = {name: list(map(int, row[name])) for name in names if name in row}
         length = len(given["input_ids"])
         return {"attention_mask": [1] * length, **{name: [0] * length for name in names[2:]}, **given}
-    from .heads import head_positions
-
     first, second = (row, None) if isinstance(row, str) else row
     found = tokenizer(
         first,
         second,
         truncation="only_second" if task == "spans" and second is not None else True,
-        max_length=min(tokenizer.model_max_length, head_positions(model)),
+        max_length=_longest(model, tokenizer),
         return_attention_mask=True,
     )
     return {name: list(found[name]) for name in names}
+
+
+def row_feeds(rows: Sequence[Row], tokenizer: Any, model: Any, task: str, size: int = 8) -> list[dict[str, NDArray[np.int64]]]:
+    """Rows as padded batches of `size`: inputs of the graph of a task model."""
+    encoded = [encode_row(row, tokenizer, model, task) for row in rows]
+    names = head_inputs(model, tokenizer)
+    batches = [encoded[start : start + size] for start in range(0, len(encoded), size)]
+    padded = [tokenizer.pad(batch, return_tensors="np", padding=True) for batch in batches]
+    return [{name: batch[name].astype(np.int64) for name in names} for batch in padded]
+
+
+def _longest(model: Any, tokenizer: Any) -> int:
+    """Longest input in tokens: what the tokenizer is set to, and what the model has positions for."""
+    return int(min(tokenizer.model_max_length, graph_positions(model)))
+
+
+def _torch_says(model: Any) -> Says:
+    """The torch model as a function of a batch, in fp32 on the CPU."""
+    import torch
+
+    twin, names = plain_copy(model), head_outputs(model)
+
+    def says(feed: Feed) -> list[NDArray[np.float32]]:
+        with torch.no_grad():
+            out = twin(**{name: torch.from_numpy(value) for name, value in feed.items()})
+        return [getattr(out, name).numpy() for name in names]
+
+    return says
 
 
 def _compare(found: Sequence[Outputs], wanted: Sequence[Outputs], kept: Sequence[NDArray[np.bool_]], task: str) -> dict[str, Any]:

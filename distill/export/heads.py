@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .calibrate import unpadded
-from .graph import example_inputs
+from .graph import example_inputs, graph_positions, plain_copy
 from .onnx import export_graph, write_files
 from .search import MIN_COSINE, Budget, Judge, check_budget, search_of
 from .smooth import Feeds
@@ -87,14 +86,14 @@ def write_head_graph(model: Any, tokenizer: Any, target: Path, opset: int = 20) 
         model: a transformers task model; it is not changed.
         tokenizer: its tokenizer.
         target: the .onnx file; whole or absent.
-        opset: ONNX operator set, 18 to 23.
+        opset: ONNX operator set, 18 to 22.
 
     Raises:
         ModelError: the model has no task head or cannot be exported; the exporter's reason is told.
     """
     graph = HeadGraph(plain_copy(model, "eager"), tokenizer).eval()
     inputs = example_inputs(graph.input_names, graph.model.config.pad_token_id or 0)
-    export_graph(graph, inputs, graph.input_names, graph.output_names, head_positions(model), target, opset)
+    export_graph(graph, inputs, graph.input_names, graph.output_names, graph_positions(model), target, opset)
 
 
 def write_head_presets(
@@ -120,18 +119,3 @@ def write_head_presets(
         check_budget(budget, rows)
         search = search_of(budget, judge or head_judge(tokenizer, rows, head_task(model)), feeds)
     return write_files(lambda target: write_head_graph(model, tokenizer, target, opset), folder, presets, feeds, search)
-
-
-def head_positions(model: Any) -> int:
-    """The longest sequence that the graph allows: as many tokens as the encoder has positions, 8192 where nothing limits it."""
-    from students.layers import position_limit
-
-    return position_limit(model) or 8192
-
-
-def plain_copy(model: Any, attention: str | None = None) -> Any:
-    """A copy of a transformers model on the CPU, in fp32 and eval mode, with an attention kernel of one's choice."""
-    twin = copy.deepcopy(model).to("cpu").float().eval()
-    if attention is not None and getattr(twin.config, "_attn_implementation", None) not in (None, attention):
-        twin.set_attn_implementation(attention)
-    return twin

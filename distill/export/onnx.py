@@ -17,7 +17,7 @@ from torch import nn
 from ..errors import DistillError, ModelError, UserError, nearest
 from ..files import atomic_write, write_json
 from ..progress import track
-from .graph import check_exportable, example_inputs, is_table, sentence_graph
+from .graph import example_inputs, graph_positions, is_table, sentence_graph
 from .judges import encoder_judge
 from .quantize import FILES, quantize, strip
 from .rewrite import gemm_to_matmul
@@ -41,14 +41,14 @@ def write_graph(encoder: SentenceTransformer, target: Path, opset: int = 20) -> 
     Args:
         encoder: the model; it is not changed.
         target: the .onnx file; whole or absent.
-        opset: ONNX operator set, 18 to 23.
+        opset: ONNX operator set, 18 to 22.
 
     Raises:
         ModelError: the model cannot be exported; the exporter's reason is told.
     """
     graph = sentence_graph(_eager_copy(encoder)).eval()
     inputs = example_inputs(graph.input_names, graph.pad_id)
-    export_graph(graph, inputs, graph.input_names, graph.output_names, positions(encoder), target, opset)
+    export_graph(graph, inputs, graph.input_names, graph.output_names, graph_positions(encoder), target, opset)
 
 
 def export_graph(
@@ -68,7 +68,7 @@ def export_graph(
         input_names, output_names: as the file should name them.
         longest: the longest sequence that the graph allows, in tokens.
         target: the .onnx file; whole or absent.
-        opset: ONNX operator set, 18 to 23.
+        opset: ONNX operator set, 18 to 22.
 
     Raises:
         ModelError: the module cannot be exported; the exporter's reason is told.
@@ -106,46 +106,47 @@ def export_onnx(
     out: Path | str,
     presets: Sequence[str] = ("fp32", "fast", "faithful"),
     opset: int = 20,
+    task: str | None = None,
     *,
     budget: Budget | None = None,
     texts: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Export any encoder, quantize it and prove each file against torch.
+    """Export any encoder or task model, quantize it and prove each file against torch.
+
+    What kind of model a folder holds is told by its own files; a transformers encoder without a head becomes a sentence
+    encoder by the mean of its token vectors.
 
     Args:
         model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
         out: folder that gets the tokenizer, the torch model and `onnx/`; an earlier export there is replaced as a whole.
         presets: among fp32, fast, faithful, fp16, searched.
-        opset: ONNX operator set, 18 to 23.
+        opset: ONNX operator set, 18 to 22.
+        task: embedding, classification, multilabel, regression, tokens or spans, where the model's files leave that open.
         budget: what `searched` may lose; None: a mean cosine of 0.995.
         texts: of the domain, for calibration, search and proof; none: sentences of the toolkit's own.
 
     Returns:
-        The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", ...}}}.
+        The content of parity.json: {"models": {preset: {"file", "max_abs", "mean_cosine", "passed", "graph", ...}}, "task",
+        "told_by": where the task was found, "notes": what was assumed}.
 
     Raises:
-        UserError: an unknown preset, or `out` holds something else than an earlier export.
+        UserError: an unknown preset, operator set or task, or `out` holds something else than an earlier export.
         ModelError: the model cannot be loaded or exported.
     """
-    from students.save import save_student
-    from students.table import with_token_table
-    from teachers.load import as_teacher, load_encoder
-
     from ..files import atomic_folder, write_json
-    from .parity import check_parity, probe_sentences
+    from .check_graph import check_opset
+    from .subjects import open_subject
 
     check_presets(presets)
+    check_opset(opset)
     target = Path(out)
     if target.exists() and not (target.is_dir() and ((target / "parity.json").is_file() or not any(target.iterdir()))):
         raise UserError("this was not made by an export, so it is not replaced", where=str(target), hint="choose another folder")
-    encoder = load_encoder(str(model)) if isinstance(model, (str, Path)) else as_teacher(model).model
-    encoder = with_token_table(encoder)
-    check_exportable(encoder)
+    subject = open_subject(model, task, texts)
     with atomic_folder(target) as work:
-        save_student(encoder, work)
-        shown = list(texts) or probe_sentences()
-        write_presets(encoder, work, presets, opset, shown, budget)
-        parity = check_parity(encoder, work, presets, shown)
+        subject.write(work, presets, opset, budget)
+        kind = {"told_by": subject.kind.source, "notes": list(subject.kind.notes)}
+        parity = {**subject.prove(work, presets), **kind}
         write_json(work / "parity.json", parity)
     return parity
 
@@ -218,21 +219,11 @@ def check_presets(presets: Sequence[str]) -> None:
         )
 
 
-def positions(encoder: SentenceTransformer) -> int:
-    """The longest sequence that the graph allows: as many tokens as the encoder has positions, 8192 where nothing limits it."""
-    from students.layers import position_limit
-
-    return 8192 if is_table(encoder) else position_limit(encoder[0].auto_model) or 8192
-
-
 def _eager_copy(encoder: SentenceTransformer) -> SentenceTransformer:
     """A copy on the CPU, fp32, with plain attention: its graph is smaller than that of the fused kernel and equal in value."""
     twin = copy.deepcopy(encoder).to("cpu").float().eval()
-    if is_table(twin):
-        return twin
-    model = twin[0].auto_model
-    model.config = copy.deepcopy(model.config)
-    model.set_attn_implementation("eager")
+    if not is_table(twin):
+        twin[0].auto_model.set_attn_implementation("eager")
     return twin
 
 

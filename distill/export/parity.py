@@ -14,6 +14,10 @@ from ..files import write_json
 from ..progress import track
 from ..runtime.encoder import Encoder, load
 from ..runtime.precision import GATES
+from ..runtime.session import OUTPUT, open_session
+from .check_graph import check_graph
+from .graph import graph_inputs, longest_input
+from .long_inputs import Feed, Says, long_differences, long_feeds, long_passed
 from .quantize import FILES, quantized_nodes
 from .search_log import budget_gate, with_search
 from .vectors import invariance
@@ -87,7 +91,12 @@ def check_parity(
     Returns:
         The content of parity.json; `passed` per preset, which is also written beside the files as gates.json, so that
         `distill.load` passes over what failed. Gates: fp32 max abs difference <= 1e-4; `fast` mean cosine
-        >= 0.98; `faithful` mean cosine >= 0.999; `fp16` >= 0.9999; `searched` its budget, and `search` tells how.
+        >= 0.98; `faithful` mean cosine >= 0.999; `fp16` >= 0.9999; `searched` its budget, and `search` tells how. `graph` is
+        what `check_graph` found in the file; `long_inputs` the largest difference on inputs of 300 and 1,000 tokens (or as many
+        as the model reads), which fp32 must pass as well.
+
+    Raises:
+        ModelError: a file is none that clients can load.
     """
     texts = list(sentences)
     torch_vectors = np.concatenate(
@@ -95,8 +104,12 @@ def check_parity(
     ).astype(np.float32)
     models: dict[str, Any] = {}
     reference = torch_vectors
+    feeds = long_feeds(encoder.tokenizer, graph_inputs(encoder), probe_sentences(), longest_input(encoder))
+    long_reference = _torch_says(encoder)
     ordered = sorted(presets, key=list(FILES).index)
     for name in track(ordered, total=len(ordered), description="proving", unit="files"):
+        file = folder / "onnx" / FILES[name]
+        graph = check_graph(file)
         runtime = load(folder, precision=_precision(name))
         runtime.allow_nan = True  # told in the result
         alone, batched = _alone(runtime, texts), runtime.encode(texts, batch_size=32)
@@ -105,6 +118,8 @@ def check_parity(
         mean, least = float(cosines.mean()), float(cosines.min())
         finite = all(np.isfinite(vectors).all() for vectors in (alone, batched, reference))
         fp32 = name == "fp32"
+        says = session_says(file, (OUTPUT,))
+        long = long_differences(says, long_reference, feeds, by_token=False)
         models[name] = {
             "file": f"{prefix}onnx/{FILES[name]}",
             "reference": "torch" if fp32 else "fp32",
@@ -113,16 +128,36 @@ def check_parity(
             "min_cosine": least if finite else None,
             "label_agreement": None,
             "batch_invariance": float(_cosines(alone, batched).min()) if finite else None,
-            "nodes": {} if fp32 else dict(quantized_nodes(onnx.load(folder / "onnx" / FILES[name]))),
+            "nodes": {} if fp32 else dict(quantized_nodes(onnx.load(file))),
+            "graph": graph,
+            "long_inputs": long,
             "gate": f"max_abs <= {MAX_ABS:g}" if fp32 else f"mean_cosine >= {MEAN_COSINE[name]:g}",
-            "passed": finite and (max_abs <= MAX_ABS if fp32 else mean >= MEAN_COSINE[name]),
+            "passed": finite and (max_abs <= MAX_ABS and long_passed(long, MAX_ABS) if fp32 else mean >= MEAN_COSINE[name]),
         }
         models[name] |= {"invariance": invariance(folder / "onnx" / FILES[name], texts, alone)}
         models[name] |= budget_gate(folder, name, models[name])
         if fp32:
-            reference = alone
+            reference, long_reference = alone, says
     write_json(folder / "onnx" / GATES, {name: model["passed"] for name, model in models.items()})
     return with_search({"schema_version": 1, "sentences": len(texts), "models": models}, folder)
+
+
+def session_says(file: Path, outputs: Sequence[str]) -> Says:
+    """An exported file as a function of a batch."""
+    session = open_session(file, outputs=outputs)
+    return lambda feed: session.run(list(outputs), dict(feed))
+
+
+def _torch_says(encoder: SentenceTransformer) -> Says:
+    """The torch model as a function of a batch."""
+    import torch
+
+    def says(feed: Feed) -> list[np.ndarray]:
+        features = {name: torch.from_numpy(value).to(encoder.device) for name, value in feed.items()}
+        with torch.no_grad():
+            return [encoder(features)["sentence_embedding"].float().cpu().numpy()]
+
+    return says
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from students.heads import HeadStudent
-from students.layers import position_limit
 from teachers.capture import encoder_of, shape_of
 from teachers.heads import HeadModel
 
 from ..errors import ModelError
+from ..positions import position_limit
 from ..recipe import BY_TOKEN, Recipe, StageSpec
 from ..recipe_losses import COMPARING, INNER
 from ..train.fit import check_fit

@@ -55,7 +55,7 @@ def test_compress_sbert(model, tmp_path):
 def test_export_onnx(model, tmp_path):
     done = script("export_onnx.py", model, "--out", "small", "--presets", "fp32", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("fp32: passed")
+    assert "fp32: passed" in done.stdout
     assert (tmp_path / "small" / "onnx" / "model.onnx").is_file()
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from distill.errors import ModelError
-from students.layers import choose_layers, cut_layers, layer_stack, position_limit
+from distill.positions import position_limit
+from students.layers import choose_layers, cut_layers, layer_stack
 
 LONG = " ".join(tiny.SENTENCES[:4])  # longer than ModernBERT's window of 8 tokens
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import load_masked_lm, load_tokenizer
-from teachers.load import position_limit
 
 from ...errors import ModelError
+from ...positions import position_limit
 from .masked_lm_rows import Layout, Row
 
 CPU_TOKENS = 2048

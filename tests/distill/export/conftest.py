@@ -93,6 +93,12 @@ def build_head(family: str, task: str, labels: int = 3) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="session")
+def task_model():
+    """task_model(family, task, labels) -> a small random task model and its tokenizer."""
+    return build_head
+
+
+@pytest.fixture(scope="session")
 def headed(tmp_path_factory):
     """headed(family, task) -> Headed, every preset; made at the first call."""
     from distill.export.heads import write_head_presets

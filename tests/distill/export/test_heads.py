@@ -11,7 +11,8 @@ import torch
 from transformers import AutoModel
 
 from distill.errors import ModelError
-from distill.export.heads import head_inputs, head_outputs, head_positions, write_head_graph
+from distill.export.graph import graph_positions
+from distill.export.heads import head_inputs, head_outputs, write_head_graph
 from distill.export.quantize import expected_nodes, quantized_nodes
 from distill.export.rewrite import sentence_products
 from distill.runtime.encoder import Encoder
@@ -75,7 +76,7 @@ def test_every_product_table_and_lstm_is_quantized(headed, family, task):
 def test_roberta_positions_limit_the_graph(headed):
     """64 + 2 rows of its table, of which padding takes the first."""
     found = headed("roberta")
-    assert head_positions(found.model) == 65
+    assert graph_positions(found.model) == 65
     session = onnxruntime.InferenceSession(found.onnx())
     given = {name: value for name, value in features(found.tokenizer, 2, 65).items() if name != "token_type_ids"}
     with torch.no_grad():

@@ -18,7 +18,9 @@ from sentence_transformers.sentence_transformer.modules import BoW
 import distill
 from distill.errors import DistillError, ModelError, UserError
 from distill.export import onnx as room
-from distill.export.onnx import check_presets, export_onnx, positions, write_graph, write_presets
+from distill.export import subjects
+from distill.export.graph import graph_positions
+from distill.export.onnx import check_presets, export_onnx, write_graph, write_presets
 from distill.files import sha256_folder
 from teachers.finetune.pooling import with_pooling
 
@@ -75,7 +77,7 @@ def test_every_pooling_becomes_part_of_the_graph(tmp_path):
     np.testing.assert_allclose(found, model.encode(TEXTS), atol=1e-4)
 
 
-@pytest.mark.parametrize("opset", [18, 23])
+@pytest.mark.parametrize("opset", [18, 22])
 def test_the_operator_set_is_the_one_that_was_asked_for(tmp_path, opset):
     model = small()
     (tmp_path / "onnx").mkdir()
@@ -149,7 +151,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, monkeypatch):
     def fail(*args):
         raise DistillError("the quantizer left nodes in fp32")
 
-    monkeypatch.setattr(room, "write_presets", fail)
+    monkeypatch.setattr(subjects, "write_presets", fail)
     with pytest.raises(DistillError):
         export_onnx(small(), tmp_path / "out")
     assert files_of(tmp_path) == {"out/mine.txt", "out/parity.json"}
@@ -175,7 +177,7 @@ def test_files_of_presets_that_are_no_longer_asked_for_go(tmp_path):
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "mpnet", "distilbert", "modernbert"])
 def test_positions_are_those_that_tokens_can_take(family):
     """The RoBERTa kind counts from behind its padding token, and so has fewer than its table has rows; MPNet from 2."""
-    assert positions(tiny.sentence_transformer(family, layers=1, max_length=48)) == (49 if family.endswith("a") else 48)
+    assert graph_positions(tiny.sentence_transformer(family, layers=1, max_length=48)) == (49 if family.endswith("a") else 48)
 
 
 def test_the_exporters_chatter_is_kept_from_the_user(tmp_path, monkeypatch, capfd):
@@ -190,3 +192,32 @@ def test_the_exporters_chatter_is_kept_from_the_user(tmp_path, monkeypatch, capf
         write_graph(model, tmp_path / "model.onnx")
     assert heard == []
     assert "Obtain" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "albert"])
+def test_every_layer_is_exported_with_plain_attention(family):
+    """A layer that keeps the fused kernel is 10 nodes longer; the model itself keeps its kernel."""
+    model = tiny.sentence_transformer(family, layers=1)
+    twin = room._eager_copy(model)
+    kernels = {part.config._attn_implementation for part in twin[0].auto_model.modules() if hasattr(part, "config")}
+    assert kernels == {"eager"}
+    assert model[0].auto_model.config._attn_implementation != "eager"
+
+
+@pytest.mark.parametrize("opset", [17, 23])
+def test_an_operator_set_that_clients_cannot_load_is_refused_before_any_work(tmp_path, opset):
+    with pytest.raises(UserError, match="18 to 22"):
+        export_onnx("no-such-model-anywhere", tmp_path / "out", opset=opset)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_window_that_fails_fails_the_gate(tmp_path, monkeypatch):
+    """An export that is right on short text alone has not passed."""
+    from distill.export import parity
+
+    model = tiny.sentence_transformer("distilbert", layers=1, max_length=256)
+    monkeypatch.setattr(parity, "long_differences", lambda *args, **options: {"256": 0.01})
+    proof = export_onnx(model, tmp_path / "out", ["fp32"])["models"]["fp32"]
+    assert proof["max_abs"] <= 1e-4
+    assert not proof["passed"]
+    assert json.loads((tmp_path / "out" / "onnx" / "gates.json").read_text("utf-8")) == {"fp32": False}
