@@ -32,7 +32,7 @@ def test_what_it_finds_is_named(exported):
     assert facts["ir"] <= 10
     assert facts["inputs"]["input_ids"] == "int64 [batch, sequence]"
     assert facts["outputs"]["sentence_embedding"] == "float32 [batch, 24]"
-    assert facts["ops"]["MatMulInteger"] > 0
+    assert facts["ops"]["com.microsoft.MatMulIntegerToFloat"] > 0
     assert facts["ops"]["com.microsoft.MatMulNBits"] == 1  # the bridge behind the pooling
     assert facts["opset"]["com.microsoft"] == 1
     assert sum(facts["ops"].values()) == facts["nodes"]

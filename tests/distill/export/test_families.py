@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 
+from distill.export.quantize import PRODUCTS
 from distill.runtime.selfcontained import external_tensor
 
 pytestmark = pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -86,7 +87,7 @@ def test_every_weight_is_quantized_and_the_files_shrink(exported, family):
     parity = json.loads((found.folder / "parity.json").read_text("utf-8"))["models"]
     assert parity["fast"]["nodes"] == parity["faithful"]["nodes"]
     # In `fast` what runs once a sentence, such as a dense head, has 8-bit weights alone.
-    for preset, operators in (("fast", {"MatMulInteger", "MatMulNBits"}), ("faithful", {"MatMulNBits"})):
+    for preset, operators in (("fast", set(PRODUCTS)), ("faithful", {"MatMulNBits"})):
         model = onnx.load(found.onnx(preset))
         weights = {tensor.name: tensor for tensor in model.graph.initializer}
         products = [node for node in model.graph.node if node.op_type in operators]
