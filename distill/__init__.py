@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparing.compare import compare_runs
     from .data.augment.texts import augment_texts
     from .export.onnx import export_onnx
     from .measure.latency import measure_models
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "augment_texts",
     "check_recipe",
+    "compare_runs",
     "export_onnx",
     "load",
     "load_recipe",
@@ -41,6 +43,7 @@ _HOMES = {
     "SearchIndex": "search",
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
+    "compare_runs": "comparing.compare",
     "export_onnx": "export.onnx",
     "load": "runtime.encoder",
     "load_recipe": "recipe_load",
