@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .report.model import Report
     from .runtime.encoder import load
     from .search import SearchIndex
+    from .sweeping import sweep_runs
     from .teaching import teach
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "load_recipe",
     "measure_models",
     "run",
+    "sweep_runs",
     "teach",
 ]
 
@@ -49,6 +51,7 @@ _HOMES = {
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
     "run": "pipeline",
+    "sweep_runs": "sweeping",
     "teach": "teaching",
 }
 

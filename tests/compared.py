@@ -56,14 +56,14 @@ class PredictedRun(_report_runs()):
         for name, cosine in self.cosines.items():
             value = spearman(cosine, self.scores)
             entry = self.quality["models"][name]["sts-test"]
-            entry.update(value=value, ci95=[value - 0.02, value + 0.02], n=ROWS)
+            entry.update(value=value, ci95=[value - 0.02, value + 0.02], n=len(cosine))
         folder = super().write()
         for name, cosine in self.cosines.items():
             write_predictions(folder, "sts-test", name, self.rows(cosine))
         return folder
 
     def rows(self, cosine: np.ndarray) -> dict[str, Any]:
-        numbers = range(ROWS)
+        numbers = range(len(cosine))
         first, second = ([f"{side} {number}" for number in numbers] for side in ("first", "second"))
         return {"sentence1": first, "sentence2": second, "score": self.scores, "cosine": cosine}
 
