@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .export.onnx import export_onnx
     from .measure.latency import measure_models
     from .pipeline import run
+    from .pushing import push_run
     from .recipe_check import check_recipe
     from .recipe_load import load_recipe
     from .report.model import Report
@@ -35,6 +36,7 @@ __all__ = [
     "load",
     "load_recipe",
     "measure_models",
+    "push_run",
     "run",
     "sweep_runs",
     "teach",
@@ -50,6 +52,7 @@ _HOMES = {
     "load": "runtime.encoder",
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
+    "push_run": "pushing",
     "run": "pipeline",
     "sweep_runs": "sweeping",
     "teach": "teaching",

@@ -8,10 +8,10 @@ from . import exits
 from .commands.app import app
 
 # isort: off
-from .commands import running, sweeping, recipes, exporting, measuring, comparing, inference
+from .commands import running, sweeping, recipes, exporting, measuring, comparing, pushing, inference
 # isort: on
 
-__all__ = ["app", "comparing", "exporting", "inference", "main", "measuring", "recipes", "running", "sweeping"]
+__all__ = ["app", "comparing", "exporting", "inference", "main", "measuring", "pushing", "recipes", "running", "sweeping"]
 
 
 def main() -> NoReturn:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-COMMANDS = ["run", "augment", "sweep", "check", "ls", "cp", "show", "export", "measure", "report", "compare", "encode"]
+COMMANDS = ["run", "augment", "sweep", "check", "ls", "cp", "show", "export", "measure", "report", "compare", "push", "encode"]
 HEAVY = ("torch", "transformers", "sentence_transformers", "datasets", "onnxruntime", "onnx", "pandas", "pyarrow", "matplotlib")
 
 
