@@ -64,9 +64,8 @@ def _draw(board: Board, x: Scale, y: Scale, one: Candidate, colour: str, advised
 
 
 def _name(board: Board, x: Scale, y: Scale, shown: Sequence[Candidate], taken: list[Box], inside: Box) -> None:
-    """Names beside the marks of the front and of the files that stand for their runs, where there is room."""
-    named = [one for one in shown if one.front] + [one for one in shown if one.stands_for_run and not one.front]
-    for one in named[:LABELLED_MOST]:
+    """Names beside marks, where there is room."""
+    for one in _named(shown, board.width > 500):
         words = one.name if len(one.name) <= 28 else one.name[:27] + "…"
         wide = 7.2 * len(words)
         px, py = x(one.p50_ms or 0.0), y(one.quality or 0.0)
@@ -79,6 +78,14 @@ def _name(board: Board, x: Scale, y: Scale, shown: Sequence[Candidate], taken: l
         anchor, at, to = spots[index]
         board.text(at, to, words, "label strong" if one.front else "label", anchor)
         taken.append(boxes[index])
+
+
+def _named(shown: Sequence[Candidate], wide: bool) -> list[Candidate]:
+    """The marks that get a name: the front and the files that stand for their runs; of a narrow picture the ends of the front."""
+    front = sorted((one for one in shown if one.front), key=lambda one: one.p50_ms or 0.0)
+    if not wide:
+        return front if len(front) < 3 else [front[0], front[-1]]
+    return [*front, *(one for one in shown if one.stands_for_run and not one.front)][:LABELLED_MOST]
 
 
 def _advised(found: Comparison) -> str | None:

@@ -67,16 +67,21 @@ def paired_table(found: Comparison) -> Table:
             _ends(pair.ci95, 100),
             MISSING if pair.p is None else f"{pair.p:.4f}" if pair.p >= 0.001 else "< 0.001",
             whole(pair.n),
-            pair.note or _told_apart(pair.p),
+            "not compared" if pair.note else _told_apart(pair.p),
         )
         for pair in found.quality
     ]
     columns = ("Run", "Set", "Metric", "Difference", "95% interval", "p", "n", "Finding")
-    notes = (
+    notes = [
         f"Run minus {found.baseline} in points of 100, on the stored predictions: a paired bootstrap over examples. p is of "
         "each row alone; of twenty rows without any difference one lies below 0.05.",
-    )
-    return Table("Quality against the baseline, paired", columns, tuple(rows), notes, text_columns=3)
+    ]
+    why: dict[str, list[str]] = {}
+    for pair in found.quality:
+        if pair.note:
+            why.setdefault(pair.note, []).append(f"{pair.task} of {pair.run}")
+    notes += [f"Not compared, {', '.join(rows)}: {note}." for note, rows in why.items()]
+    return Table("Quality against the baseline, paired", columns, tuple(rows), tuple(notes), text_columns=3)
 
 
 def costs_table(found: Comparison) -> Table:
