@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,19 @@ def change(folder: Path, file: str, edit) -> None:
     value = json.loads((folder / file).read_text("utf-8"))
     edit(value)
     (folder / file).write_text(json.dumps(value), "utf-8")
+
+
+def same_as_itself(run: Path, scratch: Path) -> dict[str, str]:
+    """Compares a real run with its copy: its predictions give the quality that it noted, and nothing differs.
+
+    Returns:
+        Evaluation set -> the metric that was compared, of the sets that can be.
+    """
+    import distill
+
+    copy = shutil.copytree(run, scratch / "copy", ignore=shutil.ignore_patterns("student", "teacher", "data"))
+    found = distill.compare_runs([run, copy], model="student", max_quality_drop=0.0)
+    assert found.passed, found.rules
+    compared = [row for row in found.quality if row.note is None]
+    assert all((row.difference, row.ci95) == (0.0, (0.0, 0.0)) for row in compared)
+    return {row.task: row.metric for row in compared}

@@ -1,7 +1,7 @@
 """Values of a sweep: how they are spelled, what they combine to, and what is refused before anything runs."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.errors import RecipeError, UserError
@@ -33,11 +33,13 @@ def test_values_from_python():
     assert read_axes({"a": [1, 2], "b": (3,), "c": "x,y", "d": range(2)}) == {"a": [1, 2], "b": [3], "c": ["x,y"], "d": [0, 1]}
 
 
-@given(st.lists(st.text(alphabet="abc1.-_ ", min_size=1).filter(str.strip), min_size=1, max_size=5))
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "b c", "1.5", "-x_", "it's", "a]"]), min_size=1, max_size=5))
 def test_plain_texts_are_cut_at_every_comma(parts):
     assert split_values(",".join(parts), "a") == parts
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_cut_or_refused(text):
     try:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -12,6 +12,7 @@ from distill.evaluate.paired import paired_difference
 numbers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=3, max_size=30)
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_a_drawn_row_counts_as_often_as_it_is_written_out(rows):
     guesses, labels, draws = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
