@@ -97,7 +97,7 @@ def paired_statistic(a: Statistic, b: Statistic, n: int, *, rounds: int = ROUNDS
     rng = np.random.default_rng(seed)
     parts, size = [], max(1, BLOCK_ENTRIES // n)
     for start in range(0, rounds, size):
-        draws = rng.multinomial(n, np.full(n, 1 / n), size=min(size, rounds - start))
+        draws = _draws(rng, min(size, rounds - start), n)
         parts.append(a(draws) - b(draws))
     found = np.concatenate(parts)
     found = found[np.isfinite(found)]
@@ -112,6 +112,12 @@ def paired_statistic(a: Statistic, b: Statistic, n: int, *, rounds: int = ROUNDS
         "p": min(1.0, 2 * (least + 1) / (len(found) + 1)),
         "n": n,
     }
+
+
+def _draws(rng: np.random.Generator, rounds: int, n: int) -> np.ndarray:
+    """How often each of n examples is drawn when n are drawn with repeats, int [rounds, n]."""
+    drawn = rng.integers(0, n, (rounds, n)) + n * np.arange(rounds)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rounds * n).reshape(rounds, n)
 
 
 def _known(value: float) -> float | None:
