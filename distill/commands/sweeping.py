@@ -43,7 +43,8 @@ def sweep(
         made = sweep_runs(recipe, values, out=out, force=force, max_runs=max_runs)
     typer.echo("\n".join(state_lines(made)))
     if any(run.computed is not None for run in made.runs):
-        typer.echo(f"teacher: {made.computed:,} texts for training, each once for all runs")
+        reused = sum(run.reused or 0 for run in made.runs)
+        typer.echo(f"teacher: {made.computed:,} texts read for all runs together, {reused:,} times taken from the store")
     if made.comparison is not None:
         typer.echo(made.comparison.advice.sentence)
         typer.echo(f"report: {made.folder / 'compare.html'}")

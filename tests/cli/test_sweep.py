@@ -57,7 +57,7 @@ def test_it_runs_compares_and_says_what_to_ship(cli, made):
     code, out, _ = cli(*SWEEP, "--quiet")
     assert code == 0
     assert made[0] == ["layers-2", "layers-3", "layers-4"]
-    assert "teacher: 700 texts for training, each once for all runs" in out
+    assert "teacher: 700 texts read for all runs together, 1,400 times taken from the store" in out
     assert "Ship the file 'fast' of layers-2" in out
     assert "report: runs/quickstart-sweep/compare.html" in out
     assert set(states().values()) == {"done"}
