@@ -106,7 +106,7 @@ def compare_runs(
         advice=advise(candidates, tolerance, chosen, measured, scores.between),
         rules=_rules(summaries[1:], quality, ratios, limits, measured, chosen, decide),
         differences=_differences(usable),
-        notes=(*notes, *more, *missing),
+        notes=(*notes, *more, *missing, *_disturbed(usable, place)),
     )
 
 
@@ -140,6 +140,17 @@ def _ratio(base: Side, side: Side, models: Models, cell: Cell | None) -> Ratio:
         size=_share(ours.file_mb if ours else None, theirs.file_mb),
         memory=_share(ours.peak_rss_mb if ours else None, theirs.peak_rss_mb),
     )
+
+
+def _disturbed(sides: Sequence[Side], cell: Cell | None) -> list[str]:
+    """A note where a file was timed on a disturbed machine: front and advice stand on its latency too."""
+    rows = [(side.label, row_of(model, cell)) for side in sides for model in (side.report.models if side.report else ())]
+    noisy = list(dict.fromkeys(label for label, row in rows if row is not None and row.noisy))
+    if not noisy:
+        return []
+    return [
+        f"Timed on a disturbed machine: {', '.join(noisy)}. Measure again when it is calm, before you trust front and advice."
+    ]
 
 
 def _share(one: float | None, other: float | None) -> float | None:

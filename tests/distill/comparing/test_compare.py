@@ -230,6 +230,14 @@ def test_a_file_that_failed_its_gate_fails_the_limits_and_has_no_speed(make):
         distill.compare_runs([b.folder, a.folder])
 
 
+def test_a_disturbed_machine_is_told(make):
+    a, b = make("a"), make("b")
+    b.variant("faithful")["latency"][0]["noisy"] = True
+    found = distill.compare_runs([a.write(), b.write()])
+    assert [note for note in found.notes if "disturbed machine: b." in note]
+    assert not found.ratios[0].noisy, "the file that stands for the run was timed in peace"
+
+
 def test_different_teachers_are_told(make):
     a, b = make("a"), make("b")
     b.facts("teacher")["model"] = "another/teacher"
