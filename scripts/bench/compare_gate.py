@@ -118,10 +118,26 @@ def judge(run: Path, name: str, trials: int) -> dict[str, Any]:
     return {"n": len(scores), "trials": trials, "spearman": round(spearman(cosine, scores), 5), "students": students}
 
 
-def table(results: dict[str, Any]) -> str:
+def facts(run: Path) -> dict[str, Any]:
+    """What the student is: the recipe's name, its training, its layers."""
+    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    stages = {stage["name"]: stage["facts"] for stage in manifest["stages"]}
+    steps = sum(stage["steps"] or 0 for stage in stages["training"]["stages"])
+    return {
+        "recipe": manifest["name"],
+        "steps": steps,
+        "sentences": stages["data"]["train"],
+        "layers": stages["student"]["layers"],
+        "teacher": stages["teacher"]["model"],
+    }
+
+
+def table(results: dict[str, Any], made: dict[str, Any]) -> str:
     lines = [
         "# `distill compare --max-quality-drop 0.01` on students made worse on purpose",
         "",
+        f"The student: recipe {made['recipe']}, layers {made['layers']} of {made['teacher']}, {made['steps']:,} steps on "
+        f"{made['sentences']:,} sentences.",
         "`scripts/bench/compare_gate.py` tells how. Drops in points of 100, over the trials; the estimate decides by default, "
         "the bound of the 95 % interval with `--bound`.",
         "",
@@ -146,8 +162,10 @@ def main() -> None:
     if run is None:
         run = quickstart(Path(os.environ["DISTILL_BENCH_DATA"]), Path("runs/compare-gate"))
     results = {name: judge(run, name, arguments.trials) for name in PARTS if (run / "predictions" / name).is_dir()}
-    write_json(arguments.results / "compare_gate.json", {"limit": LIMIT, "toolkit": distill.__version__, "sets": results})
-    (arguments.results / "compare_gate.md").write_text(table(results), "utf-8")
+    made = facts(run)
+    content = {"limit": LIMIT, "toolkit": distill.__version__, "student": made, "sets": results}
+    write_json(arguments.results / "compare_gate.json", content)
+    (arguments.results / "compare_gate.md").write_text(table(results, made), "utf-8")
     print(json.dumps(results))
 
 
