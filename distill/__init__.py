@@ -9,15 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparing.compare import compare_runs
     from .data.augment.texts import augment_texts
     from .export.onnx import export_onnx
     from .measure.latency import measure_models
     from .pipeline import run
+    from .pushing import push_run
     from .recipe_check import check_recipe
     from .recipe_load import load_recipe
     from .report.model import Report
     from .runtime.kinds import load
     from .search import SearchIndex
+    from .sweeping import sweep_runs
     from .teaching import teach
 
 __version__ = "0.1.0"
@@ -28,11 +31,14 @@ __all__ = [
     "__version__",
     "augment_texts",
     "check_recipe",
+    "compare_runs",
     "export_onnx",
     "load",
     "load_recipe",
     "measure_models",
+    "push_run",
     "run",
+    "sweep_runs",
     "teach",
 ]
 
@@ -41,11 +47,14 @@ _HOMES = {
     "SearchIndex": "search",
     "augment_texts": "data.augment.texts",
     "check_recipe": "recipe_check",
+    "compare_runs": "comparing.compare",
     "export_onnx": "export.onnx",
     "load": "runtime.kinds",
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",
+    "push_run": "pushing",
     "run": "pipeline",
+    "sweep_runs": "sweeping",
     "teach": "teaching",
 }
 

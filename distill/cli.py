@@ -8,10 +8,22 @@ from . import exits
 from .commands.app import app
 
 # isort: off
-from .commands import running, recipes, exporting, measuring, verifying, inference
+from .commands import running, sweeping, recipes, exporting, measuring, comparing, verifying, pushing, inference
 # isort: on
 
-__all__ = ["app", "exporting", "inference", "main", "measuring", "recipes", "running", "verifying"]
+__all__ = [
+    "app",
+    "comparing",
+    "exporting",
+    "inference",
+    "main",
+    "measuring",
+    "pushing",
+    "recipes",
+    "running",
+    "sweeping",
+    "verifying",
+]
 
 
 def main() -> NoReturn:

@@ -15,6 +15,7 @@ from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
 
 from .recipe_augment import VocabularyMixSpec
 from .recipe_base import Schema
+from .recipe_card import CardSpec
 from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
 from .recipe_losses import INNER, OF_TASK, RELATIONAL, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
 from .recipe_tree import normalise
@@ -211,6 +212,7 @@ class Recipe(Schema):
     vectors: VectorSpec = VectorSpec()
     measure: MeasureSpec = MeasureSpec()
     report: ReportSpec = ReportSpec()
+    card: CardSpec | None = None
 
     @model_validator(mode="after")
     def _together(self) -> Recipe:

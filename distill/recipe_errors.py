@@ -38,6 +38,7 @@ _LIMITS = {
     "less_than_equal": "at most {le}",
     "too_short": "a list of at least {min_length}",
     "string_too_short": "text that is not empty",
+    "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text that matches {pattern}",
     "finite_number": "a finite number",
     "none_required": "null: this version offers no choice here",

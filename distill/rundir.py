@@ -65,13 +65,13 @@ class RunDir:
         self.refuse_foreign()
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        asked = _hidden(recipe.to_dict())
+        asked = hidden(recipe.to_dict())
         if (self.path / "manifest.json").exists():
             self.manifest = read_json(self.path / "manifest.json")
             before = self.manifest.get("asked", {})
             if before != asked and asked == self.manifest.get("resolved"):
                 recipe = recipe.with_values(train=before["train"])
-                asked = _hidden(recipe.to_dict())
+                asked = hidden(recipe.to_dict())
             made = any(entry["outputs"] for entry in self.manifest.get("stages", []))
             if before != asked and made:
                 if not force:
@@ -122,7 +122,7 @@ class RunDir:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe, runnable again as it is."""
-        self.manifest["resolved"] = _hidden(recipe.to_dict())
+        self.manifest["resolved"] = hidden(recipe.to_dict())
         self._save()
         atomic_write(self.path / "recipe.yaml", to_yaml(recipe))
 
@@ -197,12 +197,12 @@ def versions() -> dict[str, str]:
     return installed(PACKAGES)
 
 
-def _hidden(value: Any) -> Any:
+def hidden(value: Any) -> Any:
     """A JSON value with the folders of this machine left out: of a path the name, and a hash that tells it from others."""
     if isinstance(value, dict):
-        return {key: _hidden(item) for key, item in value.items()}
+        return {key: hidden(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hidden(item) for item in value]
+        return [hidden(item) for item in value]
     path = isinstance(value, str) and value.startswith(("/", "~"))
     return f"{public_name(value)} ({fingerprint(value)[:8]})" if path else value
 

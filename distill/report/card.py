@@ -12,9 +12,9 @@ import yaml
 from .markdown import escape, fence, pairs, table
 from .model import build_report
 from .schema import Model, Report
-from .sections import data_facts, model_facts, usage
-from .tables import models_table, parity_table, sources_of
-from .words import KINDS, metric_words, public_name
+from .sections import Pairs, data_facts, model_facts, usage
+from .tables import facts, models_table, parity_table, sources_of
+from .words import KINDS, duration, figure, metric_words, public_name, whole
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "knowledge-distillation", "onnx"]
@@ -32,6 +32,10 @@ HUB_KINDS = {
     "retrieval": "information-retrieval",
 }
 """What the hub calls kinds of evaluation sets other than sts."""
+USES = {
+    "embedding": "Search, clustering, deduplication and comparison of short texts, where the teacher is too large or too slow.",
+    "task": "The teacher's own task on text like that of training, where the teacher is too large or too slow.",
+}
 DATA_FILE = re.compile(r"\.(txt|csv|tsv|jsonl|parquet)(\.gz)?$", re.IGNORECASE)
 
 
@@ -62,11 +66,15 @@ def model_card(run: Path) -> str:
         table(parity_table(report)),
         "## How to load it\n\nHere `student` is the folder of this file.",
         *(f"### {title}\n\n{fence(code, language)}" for title, language, code in usage(report)),
-        "## Training\n\n" + pairs(model_facts(report)),
-        "## Training data\n\n" + pairs(data_facts(report)),
+        "## Intended use\n\n" + _intended_use(report),
         "## Limits\n\nThe numbers hold for the sets and the machine they were measured on. The student has seen its "
         f"teacher's {seen} for this text alone: {escape(sources_of(report.recipe) or 'not recorded')}. "
-        "On text of another kind or language, measure before use. It carries over the teacher's biases.",
+        "On text of another kind or language, measure before use. It carries over the teacher's biases."
+        + _said(report, "limits"),
+        "## Training\n\n" + pairs(model_facts(report)),
+        "## Training data\n\n" + pairs(data_facts(report)) + _said(report, "training_data"),
+        *([f"## Licence\n\n{licence}"] if (licence := _licence(report)) else []),
+        "## Environmental cost\n\n" + pairs(environmental_facts(report)),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -83,17 +91,72 @@ def front_matter(report: Report) -> dict[str, Any]:
     """The metadata of the card, as the hub's schema wants it; what is unknown is left out."""
     pipeline = PIPELINES[report.task][0] if report.task in PIPELINES else None
     values: dict[str, Any] = {
-        "language": report.teacher.language or _language(report.recipe),
-        "license": report.teacher.license,
+        "language": _asked(report, "language") or report.teacher.language or _language(report.recipe),
+        "license": _asked(report, "license") or report.teacher.license,
+        "license_name": _asked(report, "license_name"),
+        "license_link": _asked(report, "license_link"),
         "library_name": "transformers" if pipeline else "sentence-transformers",
         "pipeline_tag": pipeline or "sentence-similarity",
-        "tags": [pipeline, *TAGS[3:]] if pipeline else TAGS,
+        "tags": list(dict.fromkeys([*([pipeline, *TAGS[3:]] if pipeline else TAGS), *(_asked(report, "tags") or ())])),
         "base_model": _base_models(report),
-        "datasets": _hub_sources(report.recipe),
+        "datasets": list(dict.fromkeys([*_hub_sources(report.recipe), *(_asked(report, "datasets") or ())])),
         "metrics": sorted({quality.metric for model in report.models for quality in model.quality.values()}),
         "model-index": _model_index(report),
     }
     return {key: value for key, value in values.items() if value}
+
+
+def environmental_facts(report: Report) -> Pairs:
+    """Time, machine and, where it was measured, energy. Nothing is estimated."""
+    energy = (report.training.model_extra or {}).get("energy_wh")
+    measured = isinstance(energy, int | float) and not isinstance(energy, bool) and energy > 0
+    environment = report.environment
+    machine = ", ".join(
+        words
+        for words in (
+            str(environment.get("cpu") or ""),
+            f"{environment['cores']} cores" if environment.get("cores") else "",
+            f"{environment['memory_gb']} GB memory" if environment.get("memory_gb") else "",
+        )
+        if words
+    )
+    return facts(
+        [
+            ("Training time", duration(report.cost.train_seconds)),
+            ("Time of the whole run", duration(report.cost.total_seconds)),
+            ("Machine", machine),
+            ("Sentences through the teacher in this run", whole(report.signals.computed)),
+            ("Energy of training", f"{figure(energy)} Wh, measured" if measured else "not measured"),
+        ]
+    )
+
+
+def _intended_use(report: Report) -> str:
+    """What the model is for: as the recipe says, else what such a model does."""
+    words = _asked(report, "intended_use")
+    if words:
+        return escape(words)
+    uses = USES["task" if report.task in PIPELINES else "embedding"]
+    return f"{uses} The quality above tells how far it can replace its teacher."
+
+
+def _licence(report: Report) -> str:
+    """A word where the recipe gives the student another licence than the teacher has."""
+    own, its = _asked(report, "license"), report.teacher.license
+    if not own or not its or own == its:
+        return ""
+    return f"The student is under {escape(str(own))}, its teacher under {escape(its)}: see that the one allows the other."
+
+
+def _said(report: Report, part: str) -> str:
+    """A paragraph that the recipe adds to the card, or nothing."""
+    words = _asked(report, part)
+    return f"\n\n{escape(words)}" if words else ""
+
+
+def _asked(report: Report, part: str) -> Any:
+    """A value of the recipe's card, or None."""
+    return _value(report.recipe, "card", part)
 
 
 def _model_index(report: Report) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-COMMANDS = ["run", "augment", "check", "ls", "cp", "show", "export", "measure", "report", "verify", "encode", "predict"]
+COMMANDS = ["run", "augment", "sweep", "check", "ls", "cp", "show", "export", "measure", "report", "compare", "verify", "push"]
+COMMANDS += ["encode", "predict"]
 HEAVY = ("torch", "transformers", "sentence_transformers", "datasets", "onnxruntime", "onnx", "pandas", "pyarrow", "matplotlib")
 
 

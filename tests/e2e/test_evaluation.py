@@ -7,6 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from compared import same_as_itself
 
 import distill
 from distill.data.evaluation import kind_of
@@ -76,6 +77,11 @@ def made(home, recipe_file, sets, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(made):
     return made()
+
+
+def test_the_predictions_of_every_kind_can_be_compared(run, tmp_path):
+    metrics = {name: task["metric"] for name, task in json.loads((run[0] / "quality.json").read_text("utf-8"))["tasks"].items()}
+    assert same_as_itself(run[0], tmp_path) == {**metrics, "agreement": "mean_cosine"}
 
 
 def test_every_kind_is_judged_for_every_model(run):

@@ -12,6 +12,7 @@ import stopwatch
 import tiny
 import torch
 import transformers
+from compared import same_as_itself
 
 import distill
 from distill.errors import ModelError
@@ -147,6 +148,7 @@ def test_every_task(kind, tmp_path):
     assert set(tables) == {"teacher", "student", "fp32"}
     assert all(len(table["score"]) == TEST for table in tables.values())
     again(task, tables["student"], score(out, "student"))
+    assert same_as_itself(out, tmp_path)["test"] == read(out / "quality.json")["tasks"]["test"]["metric"]
     assert score(out, "fp32") == pytest.approx(score(out, "student"), abs=1e-6)
     assert score(out, "fp32", "agreement") == pytest.approx(score(out, "student", "agreement"), abs=1e-6)
     model, tokenizer = load_head_student(out / "student", CLASSES[task])

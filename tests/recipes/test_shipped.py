@@ -92,7 +92,21 @@ def test_the_resolved_form_is_complete_and_gives_itself(name):
     tree = yaml.safe_load(to_yaml(recipe))
     assert load_recipe(tree) == recipe
     assert tree == recipe.to_dict()
-    parts = {"name", "seed", "task", "teacher", "data", "student", "stages", "train", "export", "vectors", "measure", "report"}
+    parts = {
+        "name",
+        "seed",
+        "task",
+        "teacher",
+        "data",
+        "student",
+        "stages",
+        "train",
+        "export",
+        "vectors",
+        "measure",
+        "report",
+        "card",
+    }
     assert set(tree) == parts
 
 

@@ -100,3 +100,63 @@ def test_the_prompt_is_told(run):
     text = card(run).content
     assert "Every sentence gets the prompt 'query: ' first" in text
     assert "['query: ' + text for text in texts]" in text
+
+
+CARD = {
+    "license": "cc-by-4.0",
+    "license_name": None,
+    "license_link": None,
+    "language": ["en", "ko"],
+    "datasets": ["owner/corpus"],
+    "tags": ["legal", "onnx"],
+    "intended_use": "Search in <b>contracts</b>.",
+    "limits": "Not for advice.",
+    "training_data": "Contracts of 2020.",
+}
+
+
+def test_what_the_recipe_says_is_passed_through(run):
+    run.recipe["card"] = CARD
+    run.facts("teacher").update(license="apache-2.0", language="en")
+    read = card(run)
+    assert (read.data.license, read.data.language, read.data.datasets) == ("cc-by-4.0", ["en", "ko"], ["owner/corpus"])
+    assert read.data.tags.count("onnx") == 1
+    assert "legal" in read.data.tags
+    for words in ("Search in &lt;b>contracts&lt;/b>.", "Not for advice.", "Contracts of 2020."):
+        assert words in read.content
+    assert "The student is under cc-by-4.0, its teacher under apache-2.0" in read.content
+
+
+def test_another_licence_is_named(run):
+    run.recipe["card"] = {"license": "other", "license_name": "House licence", "license_link": "https://example.org/l"}
+    data = card(run).data
+    assert (data.license, data.license_name, data.license_link) == ("other", "House licence", "https://example.org/l")
+
+
+def test_the_results_come_back_from_the_hubs_own_parser(run):
+    from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
+
+    data = card(run).data
+    name, found = model_index_to_eval_results(data.to_dict()["model-index"])
+    assert (name, len(found)) == ("quickstart", 8)
+    assert found == data.eval_results
+    assert model_index_to_eval_results(eval_results_to_model_index(name, found)) == (name, found)
+    assert ModelCard(str(card(run))).data.eval_results == found
+    assert all(isinstance(item.metric_value, float) and item.task_type for item in found)
+
+
+def test_the_environmental_cost_is_what_was_measured(run):
+    text = card(run).content
+    assert "## Intended use" in text
+    cost = text.partition("## Environmental cost")[2]
+    assert "Training time: 2 min 31 s" in cost
+    assert "Example CPU 3000" in cost
+    assert "Energy of training: not measured" in cost
+    run.facts("training")["energy_wh"] = 12.5
+    assert "Energy of training: 12.5 Wh, measured" in card(run).content
+
+
+@pytest.mark.parametrize("energy", [True, "12", -1, 0, None])
+def test_energy_that_is_no_number_was_not_measured(run, energy):
+    run.facts("training")["energy_wh"] = energy
+    assert "Energy of training: not measured" in card(run).content
