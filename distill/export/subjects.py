@@ -74,8 +74,12 @@ class HeadSubject:
         activation: str | None = None,
         texts: Sequence[str] = (),
     ) -> None:
+        from teachers.heads import PROBLEMS
+
         self.model, self.tokenizer, self.max_length, self.kind, self.activation = model, tokenizer, max_length, kind, activation
         self.rows = probe_rows(kind.task, kind.pairs, texts)
+        if kind.task in OF_TEXTS:
+            model.config.problem_type = PROBLEMS[kind.task]
 
     def write(self, folder: Path, presets: Sequence[str], opset: int, budget: Budget | None = None) -> None:
         """Save model, tokenizer and the ONNX file of each preset in `folder`; config.json tells what follows the logits."""
@@ -93,12 +97,10 @@ class HeadSubject:
 
     def settings(self) -> dict[str, Any]:
         """What config.json tells clients of the step behind the logits: `problem_type` (softmax, sigmoid or none) and labels."""
-        from teachers.heads import PROBLEMS
-
         names = {str(index): str(label) for index, label in sorted(self.model.config.id2label.items())}
         found: dict[str, Any] = {"id2label": names, "label2id": {label: int(index) for index, label in names.items()}}
         if self.kind.task in OF_TEXTS:
-            found["problem_type"] = PROBLEMS[self.kind.task]
+            found["problem_type"] = self.model.config.problem_type
         if self.activation is not None:
             found["sentence_transformers"] = {"activation_fn": self.activation}
         return found
