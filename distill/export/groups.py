@@ -27,7 +27,7 @@ class Group:
         kind: MatMul, Gather or LSTM.
         nodes: their names.
         shapes: of the matrix of each node, [k, n]; of a table [rows, width].
-        per_token: whether they run once a token, not once a sentence.
+        per_token: whether they run once a token, not once a sentence; what multiplies constants alone runs once, too.
     """
 
     name: str
@@ -81,7 +81,8 @@ def find_groups(model: onnx.ModelProto) -> list[Group]:
         name = _title(kind, [torch_names.get(node.output[0], node.input[place]) for node in nodes], first.name)
         names = {group.name for group in groups}
         title = next(n for n in (name, *(f"{name} ({i})" for i in range(2, 10000))) if n not in names)
-        groups.append(Group(title, kind, tuple(n.name for n in nodes), shapes, first.name not in heads))
+        per_token = first.name not in heads and (kind != "MatMul" or first.input[0] not in sizes)
+        groups.append(Group(title, kind, tuple(n.name for n in nodes), shapes, per_token))
     return groups
 
 

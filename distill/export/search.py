@@ -252,7 +252,8 @@ class _Verdicts:
 def _of_preset(model: onnx.ModelProto, groups: Sequence[Group], preset: str) -> Chosen:
     """What a preset has each group in."""
     choices = preset_choices(model, preset, calibrated=True)
-    return {group.name: choices[group.nodes[0]] for group in groups}
+    wanted = {group.name: choices[group.nodes[0]] for group in groups}
+    return {group.name: wanted[group.name] if wanted[group.name] in group.forms else group.forms[-1] for group in groups}
 
 
 def _nodes(groups: Sequence[Group], chosen: Mapping[str, str]) -> dict[str, str]:
