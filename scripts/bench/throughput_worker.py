@@ -90,9 +90,11 @@ SYSTEMS = {"distill": of_distill, "fastembed": of_fastembed, "sentence-transform
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """Name -> version of what is installed here."""
-    found = {}
+    """Name -> version of what this process has loaded."""
+    modules, found = {"distill-toolkit": "distill", "optimum-onnx": "optimum"}, {}
     for name in names:
+        if modules.get(name, name.replace("-", "_")) not in sys.modules:
+            continue
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
