@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each shape and round (default: %(default)s)")
+    parser.add_argument("--exported", type=Path, help="a folder with onnx/model_quantized.onnx (default: minilm is exported)")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results (default: %(default)s)")
     args = parser.parse_args()
@@ -54,7 +55,9 @@ def main() -> None:
     texts = sentences(data, args.sentences)
     with tempfile.TemporaryDirectory() as place:
         folder, file = Path(place) / "minilm", Path(place) / "texts.json"
-        distill.export_onnx(str(models / "minilm"), folder, ("fp32", "fast"))
+        if args.exported is None:
+            distill.export_onnx(str(models / "minilm"), folder, ("fp32", "fast"))
+        folder = args.exported or folder
         file.write_text(json.dumps(texts), "utf-8")
         runs = []
         for threads in args.threads:

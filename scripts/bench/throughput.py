@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--exported", type=Path, help="a folder with onnx/model_quantized.onnx (default: minilm is exported)")
     parser.add_argument("--sweep", action="store_true", help="settings of distill alone")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results (default: %(default)s)")
     args = parser.parse_args()
@@ -71,9 +72,10 @@ def main() -> None:
     data, models = folders()
     texts = sentences(data, args.sentences, args.seed)
     with tempfile.TemporaryDirectory() as work:
-        folder = Path(work) / "minilm"
-        distill.export_onnx(str(models / "minilm"), folder, ("fp32", "fast"))
-        settings = {"threads": args.threads, "folder": str(folder), "dim": distill.load(folder, "fast", 1).dim}
+        folder = args.exported or Path(work) / "minilm"
+        if args.exported is None:
+            distill.export_onnx(str(models / "minilm"), folder, ("fp32", "fast"))
+        settings = {"threads": args.threads, "folder": str(folder.resolve()), "dim": distill.load(folder, "fast", 1).dim}
         found = {"schema_version": 1, "threads": args.threads, "seed": args.seed, "tokens": lengths(texts, folder)}
         (run_sweep if args.sweep else run_race)(args, texts, Path(work), settings, found)
 

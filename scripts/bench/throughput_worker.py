@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -90,14 +89,24 @@ SYSTEMS = {"distill": of_distill, "fastembed": of_fastembed, "sentence-transform
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
-    """Name -> version of what is installed here."""
-    found = {}
+    """Name -> version of what this process has loaded."""
+    modules, found = {"distill-toolkit": "distill", "optimum-onnx": "optimum"}, {}
     for name in names:
+        if modules.get(name, name.replace("-", "_")) not in sys.modules:
+            continue
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def peak_mb() -> float | None:
+    """Most memory that this process has held, in 1e6 bytes; `ru_maxrss` would count that of the process that started it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    return None
 
 
 def main() -> None:
@@ -119,7 +128,7 @@ def main() -> None:
                 "seconds": seconds,
                 "cpu_seconds": sum(after[:4]) - sum(times[:4]),
                 "load_seconds": loaded,
-                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
+                "peak_rss_mb": peak_mb(),
                 "packages": versions(packages),
             }
         )
