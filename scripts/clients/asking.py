@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-Answer = dict[str, Any]
+Found = dict[str, Any]
+"""A JSON object: the job, a model of it, or an answer."""
 
 
-def main(ask: Callable[[dict[str, Any]], list[Answer]], *packages: str) -> None:
+def main(ask: Callable[[Found], list[Found]], *packages: str) -> None:
     """Read the job of argv[1], ask, and write versions and answers to argv[2]."""
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     versions = {name: importlib.metadata.version(name) for name in packages}
@@ -24,12 +25,12 @@ def main(ask: Callable[[dict[str, Any]], list[Answer]], *packages: str) -> None:
     Path(sys.argv[2]).write_text(json.dumps({"versions": versions, "answers": ask(job)}), "utf-8")
 
 
-def answer(model: dict[str, Any], way: str, format_: str, **found: Any) -> Answer:
+def answer(model: Found, way: str, format_: str, **found: Any) -> Found:
     """One answer: `single` and `batch` are flat vectors, `says` what a pipeline said of each input."""
     return {"model": model["name"], "way": way, "format": format_, **found}
 
 
-def tried(model: dict[str, Any], way: str, format_: str, ask: Callable[[], dict[str, Any]]) -> Answer:
+def tried(model: Found, way: str, format_: str, ask: Callable[[], Found]) -> Found:
     """What `ask` found, or why it cannot be asked."""
     try:
         return answer(model, way, format_, **ask())

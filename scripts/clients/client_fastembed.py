@@ -1,5 +1,7 @@
 """fastembed: a custom model whose own output is the vector, without pooling."""
 
+from __future__ import annotations
+
 import asking
 from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
@@ -7,7 +9,7 @@ from fastembed.common.model_description import ModelSource, PoolingType
 FILES = {"fp32": "onnx/model.onnx", "fast": "onnx/model_quantized.onnx", "faithful": "onnx/model_faithful.onnx"}
 
 
-def found(model, format_):
+def found(model: asking.Found, format_: str) -> asking.Found:
     """Vectors of one model, one text at a time and all at once."""
     name = f"{model['name']}-{format_}"
     TextEmbedding.add_custom_model(
@@ -25,7 +27,7 @@ def found(model, format_):
     return {"single": single, "batch": [row.tolist() for row in encoder.embed(texts, batch_size=len(texts))]}
 
 
-def ask(job):
+def ask(job: asking.Found) -> list[asking.Found]:
     """Every encoder, every file."""
     return [
         asking.tried(model, "add_custom_model", format_, lambda model=model, format_=format_: found(model, format_))
@@ -35,4 +37,5 @@ def ask(job):
     ]
 
 
-asking.main(ask, "fastembed", "onnxruntime", "tokenizers")
+if __name__ == "__main__":
+    asking.main(ask, "fastembed", "onnxruntime", "tokenizers")

@@ -1,14 +1,17 @@
 """Plain onnxruntime: the very lines of README.md, with another folder and other texts."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import Any
 
 import asking
 
 FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
 
 
-def lines(readme):
+def lines(readme: str) -> str:
     """The block of README.md that imports numpy, onnxruntime and tokenizers alone, without its margin."""
     blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", readme, re.MULTILINE)
     found = [block for block in blocks if "import numpy as np, onnxruntime as ort" in block]
@@ -17,7 +20,7 @@ def lines(readme):
     return re.sub(r"^ {4}", "", found[0], flags=re.MULTILINE).strip("\n") + "\n"
 
 
-def run(code, folder, file, texts):
+def run(code: str, folder: str, file: str, texts: list[str]) -> list[Any]:
     """`embeddings`, as the lines compute them of these texts."""
     code = code.replace("runs/quickstart/student", folder.replace("\\", "/")).replace("model_quantized.onnx", file)
     code, count = re.subn(r"encode_batch\(\[.*?\]\)", "encode_batch(TEXTS)", code)
@@ -28,7 +31,7 @@ def run(code, folder, file, texts):
     return names["embeddings"].tolist()
 
 
-def ask(job):
+def ask(job: asking.Found) -> list[asking.Found]:
     """Every encoder, every file."""
     code = lines(Path(job["readme"]).read_text("utf-8"))
     answers = []
@@ -36,7 +39,7 @@ def ask(job):
         texts = [model["prompt"] + text for text in model["inputs"]]
         for format_, file in FILES.items() if model["kind"] == "embedding" else ():
 
-            def found(model=model, file=file, texts=texts):
+            def found(model: asking.Found = model, file: str = file, texts: list[str] = texts) -> asking.Found:
                 one = lambda rows: run(code, model["folder"], file, rows)  # noqa: E731
                 return {"single": [one([text])[0] for text in texts], "batch": one(texts)}
 
@@ -44,4 +47,5 @@ def ask(job):
     return answers
 
 
-asking.main(ask, "onnxruntime", "numpy", "tokenizers")
+if __name__ == "__main__":
+    asking.main(ask, "onnxruntime", "numpy", "tokenizers")

@@ -1,5 +1,9 @@
 """optimum's classes for ONNX, and sentence-transformers' own ONNX backend, which stands on them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import asking
 import optimum.onnxruntime as optimum
 import torch
@@ -15,16 +19,16 @@ CLASSES = {
 }
 
 
-def network_of(model, file, name):
+def network_of(model: asking.Found, file: str, name: str) -> Any:
     return getattr(optimum, name).from_pretrained(model["folder"], subfolder="onnx", file_name=file)
 
 
-def direct(model, file, name):
+def direct(model: asking.Found, file: str, name: str) -> asking.Found:
     """A class of optimum on what the tokenizer gives."""
     tokenizer = AutoTokenizer.from_pretrained(model["folder"])
     network = network_of(model, file, name)
 
-    def run(rows):
+    def run(rows: list[Any]) -> list[Any]:
         first = [row[0] if model["kind"] == "spans" else model["prompt"] + row for row in rows]
         second = [row[1] for row in rows] if model["kind"] == "spans" else None
         batch = tokenizer(first, second, padding=True, truncation=True, return_tensors="pt")
@@ -43,7 +47,7 @@ def direct(model, file, name):
     return {"single": [run([row])[0] for row in model["inputs"]], "batch": run(model["inputs"])}
 
 
-def encoded(model, file):
+def encoded(model: asking.Found, file: str) -> asking.Found:
     """SentenceTransformer(folder, backend="onnx")."""
     options = {"file_name": f"onnx/{file}", "provider": "CPUExecutionProvider"}
     encoder = SentenceTransformer(model["folder"], backend="onnx", device="cpu", model_kwargs=options)
@@ -52,7 +56,7 @@ def encoded(model, file):
     return {"single": single, "batch": encoder.encode(texts, batch_size=len(texts)).tolist()}
 
 
-def classified(model, file):
+def classified(model: asking.Found, file: str) -> asking.Found:
     """A pipeline of transformers over a class of optimum."""
     network = network_of(model, file, CLASSES["classification"])
     classify = pipeline("text-classification", network, tokenizer=AutoTokenizer.from_pretrained(model["folder"]), top_k=None)
@@ -60,7 +64,7 @@ def classified(model, file):
     return {"says": [[row[label] for label in model["labels"]] for row in found]}
 
 
-def ask(job):
+def ask(job: asking.Found) -> list[asking.Found]:
     """Every model but a static one, which neither transformers nor optimum knows."""
     answers = []
     for model in job["models"]:
@@ -78,4 +82,5 @@ def ask(job):
     return answers
 
 
-asking.main(ask, "optimum-onnx", "optimum", "sentence-transformers", "transformers", "onnxruntime", "torch")
+if __name__ == "__main__":
+    asking.main(ask, "optimum-onnx", "optimum", "sentence-transformers", "transformers", "onnxruntime", "torch")

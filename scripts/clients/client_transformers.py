@@ -1,5 +1,9 @@
 """transformers on PyTorch: the auto classes, and the pipelines of every task."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import asking
 import torch
 import transformers
@@ -13,7 +17,7 @@ CLASSES = {
 }
 
 
-def flat(kind, found, mask):
+def flat(kind: str, found: Any, mask: Any) -> list[Any]:
     """Logits of the real tokens, one flat list an input."""
     if kind == "classification":
         return found.logits.tolist()
@@ -21,19 +25,19 @@ def flat(kind, found, mask):
     return [torch.cat([part[at][mask[at].bool()].flatten() for part in parts]).tolist() for at in range(len(mask))]
 
 
-def pooled(states, mask):
+def pooled(states: Any, mask: Any) -> Any:
     """The mean of the real tokens' states, of length 1."""
     mask = mask.unsqueeze(-1)
     return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
 
 
-def direct(model):
+def direct(model: asking.Found) -> asking.Found:
     """The auto class on what the tokenizer gives."""
     with asking.warnings_kept() as said:
         tokenizer = AutoTokenizer.from_pretrained(model["folder"])
         network = getattr(transformers, CLASSES[model["kind"]]).from_pretrained(model["folder"]).eval()
 
-    def run(rows):
+    def run(rows: list[Any]) -> list[Any]:
         first = [row[0] if model["kind"] == "spans" else model["prompt"] + row for row in rows]
         second = [row[1] for row in rows] if model["kind"] == "spans" else None
         batch = tokenizer(first, second, padding=True, truncation=True, return_tensors="pt")
@@ -48,7 +52,7 @@ def direct(model):
     return {"single": single, "batch": run(model["inputs"]), "limits": limits, "warnings": said}
 
 
-def extracted(model):
+def extracted(model: asking.Found) -> asking.Found:
     """The pipeline feature-extraction, then mean and normalisation."""
     extract = pipeline("feature-extraction", model["folder"], device="cpu")
     rows = []
@@ -58,7 +62,7 @@ def extracted(model):
     return {"single": rows}
 
 
-def says(model):
+def says(model: asking.Found) -> asking.Found:
     """What the pipeline of the task says of each input."""
     if model["kind"] == "classification":
         classify = pipeline("text-classification", model["folder"], device="cpu", top_k=None)
@@ -72,7 +76,7 @@ def says(model):
     return {"says": [[row["answer"], row["score"]] for row in found]}
 
 
-def ask(job):
+def ask(job: asking.Found) -> list[asking.Found]:
     """Every model that transformers' own classes read whole: not one with a projection after them, nor a static one."""
     answers = []
     for model in job["models"]:
@@ -86,4 +90,5 @@ def ask(job):
     return answers
 
 
-asking.main(ask, "transformers", "tokenizers", "torch")
+if __name__ == "__main__":
+    asking.main(ask, "transformers", "tokenizers", "torch")

@@ -67,7 +67,11 @@ def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
     if format_ in COSINE:
         passed, rule = row["min_cosine"] >= COSINE[format_], f"cosine {COSINE[format_]}"
         if not passed and layout == "batch" and row["min_cosine"] >= (moved := cosine(ours["single"], ours["batch"])):
-            return {**row, "passed": True, "reason": f"{rule} but for the batch, which moves this file's vectors to {moved:.4f} here too"}
+            return {
+                **row,
+                "passed": True,
+                "reason": f"{rule} but for the batch, which moves this file's vectors to {moved:.4f} here too",
+            }
     else:
         limit = (VECTORS if model["kind"] == "embedding" else LOGITS)[format_]
         passed, rule = row["max_abs"] <= limit, f"max_abs {limit:g}"
@@ -93,7 +97,7 @@ def _says(model: Row, answer: Row, base: Row) -> Row:
 
 
 def _split(kind: str, said: Any) -> tuple[list[str], list[float]]:
-    """The words and the numbers of what a pipeline said; an answer without case and spaces, which clients treat each in their way."""
+    """The words and the numbers of what a pipeline said; of an answer, case and spaces are each client's own matter."""
     if kind == "classification":
         return [], list(said)
     if kind == "tokens":
@@ -128,7 +132,13 @@ def table(results: Sequence[Row]) -> str:
         for (model, way, format_), rows in groups.items():
             failed = [f"{row['layout']}: {row['reason']}" for row in rows if not row["passed"]]
             noted = [row["reason"] for row in rows if row["passed"] and row["reason"]]
-            cells = [result["client"], model, way, format_, str(max((r["n"] for r in rows if r["layout"] not in ("limit", "warnings")), default=0))]
+            cells = [
+                result["client"],
+                model,
+                way,
+                format_,
+                str(max((r["n"] for r in rows if r["layout"] not in ("limit", "warnings")), default=0)),
+            ]
             cells += [_number([row.get("max_abs") for row in rows], max, "{:.1e}")]
             cells += [_number([row.get(key) for row in rows], min, "{:.5f}") for key in ("min_cosine", "to_fp32")]
             lines.append(f"| {' | '.join([*cells, _cell('; '.join(failed or noted) or 'same')])} |")

@@ -69,7 +69,9 @@ def make(name: str, folder: Path) -> Made:
         UserError: there is no model of this name, or it is not on this machine.
     """
     if name not in available():
-        raise UserError("this model cannot be made here", got=name, expected=", ".join(available()), hint="set DISTILL_BENCH_MODELS")
+        raise UserError(
+            "this model cannot be made here", got=name, expected=", ".join(available()), hint="set DISTILL_BENCH_MODELS"
+        )
     torch.manual_seed(0)
     made = _encoder(name, folder) if name in ENCODERS else _head(name, folder)
     write_json(folder.parent / f"{name}.json", made.__dict__)
@@ -171,7 +173,7 @@ def _head(name: str, folder: Path) -> Made:
 
 
 def asked(kind: str, inputs: list[Any]) -> list[Any]:
-    """The inputs that pipelines are asked too: a reader's alone that fit, since pipelines cut long contexts each in their own way."""
+    """The inputs that pipelines are asked too: a reader's those that fit, since each client cuts long contexts in its own way."""
     return [row for row in inputs if row[0] and len(row[1]) < 100] if kind == "spans" else inputs
 
 

@@ -35,6 +35,13 @@ LIGHT = ("numpy", "onnxruntime", "tokenizers")
 TORCH = "torch==2.13.0"
 
 
+RULES = """`same`: torch to 1e-5 (logits 1e-4), fp32 to 1e-4 of the model in PyTorch before it was saved; 8-bit files at a cosine
+of at least 0.999 (`fast`) or 0.9999 (`faithful`) to the same file in this project's hands, on the same batch. `to fp32` is the
+least cosine to PyTorch: what 8 bits cost. The worst of one input at a time and all at once. A client also keeps to the folder's
+one length limit, where it tells its own, and loads the folder without a warning.
+"""
+
+
 @dataclass(frozen=True)
 class Client:
     """One client.
@@ -53,9 +60,15 @@ class Client:
 JS = ("@huggingface/transformers@4.3.2", "puppeteer-core@25.16.0")
 
 CLIENTS = {
-    "sentence-transformers-5.0": Client("client_sentence_transformers.py", ("sentence-transformers==5.0.0", "transformers==4.57.6", TORCH)),
-    "sentence-transformers-5.7": Client("client_sentence_transformers.py", ("sentence-transformers==5.7.0", "transformers==5.24.0", TORCH)),
-    "sentence-transformers-6": Client("client_sentence_transformers.py", ("sentence-transformers==6.2.0", "transformers==5.24.0", TORCH)),
+    "sentence-transformers-5.0": Client(
+        "client_sentence_transformers.py", ("sentence-transformers==5.0.0", "transformers==4.57.6", TORCH)
+    ),
+    "sentence-transformers-5.7": Client(
+        "client_sentence_transformers.py", ("sentence-transformers==5.7.0", "transformers==5.24.0", TORCH)
+    ),
+    "sentence-transformers-6": Client(
+        "client_sentence_transformers.py", ("sentence-transformers==6.2.0", "transformers==5.24.0", TORCH)
+    ),
     "transformers-4": Client("client_transformers.py", ("transformers==4.57.6", TORCH)),
     "transformers-5": Client("client_transformers.py", ("transformers==5.24.0", TORCH)),
     "onnxruntime": Client("client_onnxruntime.py", LIGHT, "light"),
@@ -142,12 +155,8 @@ def prove(name: str, made: Sequence[dict[str, Any]], work: Path) -> dict[str, An
 def write_results(out: Path) -> None:
     """clients.md from every result that lies in the folder."""
     known = [read_json(out / f"{name}.json") for name in CLIENTS if (out / f"{name}.json").is_file()]
-    rules = (
-        "`same`: torch to 1e-5 (logits 1e-4), fp32 to 1e-4 of the model in PyTorch before it was saved; 8-bit files at a cosine of at\n"
-        "least 0.999 (`fast`) or 0.9999 (`faithful`) to the same file in this project's hands, on the same batch. `to fp32` is the least cosine to PyTorch: what int8 costs.\n"
-        "The worst of one input at a time and all at once. Each client also keeps to the folder's one length limit, where it tells it.\n"
-    )
-    atomic_write(out / "clients.md", f"# Clients\n\nMade by `scripts/clients/run.py`.\n\n{compare.versions(known)}\n{rules}\n{compare.table(known)}")
+    text = f"# Clients\n\nMade by `scripts/clients/run.py`.\n\n{compare.versions(known)}\n{RULES}\n{compare.table(known)}"
+    atomic_write(out / "clients.md", text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -171,7 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
         write_json(args.out / f"{name}.json", result)
         wrong = [row for row in result["rows"] if not row["passed"]]
         failed += bool(wrong or result["error"])
-        print(f"{name}: {len(result['rows']) - len(wrong)} same, {len(wrong)} not ({time.monotonic() - began:.0f} s) {result['error']}", flush=True)
+        counts = f"{len(result['rows']) - len(wrong)} same, {len(wrong)} not"
+        print(f"{name}: {counts} ({time.monotonic() - began:.0f} s) {result['error']}", flush=True)
         for row in wrong:
             print(f"  {row['model']} {row['way']} {row['format']} {row['layout']}: {row['reason']}", flush=True)
     write_results(args.out)

@@ -36,7 +36,10 @@ QUESTIONS = [
 ]
 """Questions with contexts that fit any limit used here."""
 
-LONG_QUESTIONS = [("Where does Anna live?", "Boris lives in Madrid. " * 80 + "Anna lives in Paris."), ("", "Anna lives in Paris.")]
+LONG_QUESTIONS = [
+    ("Where does Anna live?", "Boris lives in Madrid. " * 80 + "Anna lives in Paris."),
+    ("", "Anna lives in Paris."),
+]
 
 TOPICS = {
     "food": ["bread", "rice", "soup", "an apple", "cheese"],
