@@ -67,7 +67,7 @@ async function says(library, model, options) {
     }
   }
   await ask.dispose();
-  return { says: found };
+  return { says: found, known_only: true }; // pieces that the vocabulary does not have are left out
 }
 
 /** Every model, every file; `device` is "cpu" (onnxruntime-node) or "wasm" (onnxruntime-web). */

@@ -11,6 +11,7 @@ def found(model: asking.Found) -> asking.Found:
     with asking.warnings_kept() as said:
         encoder = SentenceTransformer(model["folder"], device="cpu")
         tokenizer = encoder.tokenizer
+    said = [line for line in said if not line.startswith("Default prompt name is set")]  # 5.x tells of every default prompt
     texts = model["inputs"]
     limits = {"max_seq_length": encoder.max_seq_length, "model_max_length": getattr(tokenizer, "model_max_length", None)}
     if limits["model_max_length"] is None:  # a static model has a tokenizer of the tokenizers library

@@ -24,7 +24,7 @@ def compare(model: Row, answer: Row) -> list[Row]:
 
     Args:
         model: `models.Made` as a mapping.
-        answer: of a client's program: model, way, format, and what it found or `error`.
+        answer: of a client's program: model, way, format, and what it found, or `error`, or that it `cannot` and why.
 
     Returns:
         Rows {model, kind, way, format, layout, n, max_abs, min_cosine, to_fp32, passed, reason}. `max_abs` and
@@ -32,6 +32,8 @@ def compare(model: Row, answer: Row) -> list[Row]:
         cosine to PyTorch. Without an answer, `passed` is False and `reason` says why.
     """
     base = {"model": model["name"], "kind": model["kind"], "way": answer["way"], "format": answer["format"]}
+    if "cannot" in answer:
+        return [{**base, "layout": "-", "n": 0, "passed": True, "reason": f"cannot: {answer['cannot']}"}]
     if "error" in answer:
         return [{**base, "layout": "-", "n": 0, "passed": False, "reason": answer["error"].splitlines()[0]}]
     rows = [_vectors(model, answer, base, layout) for layout in ("single", "batch") if layout in answer]
@@ -82,7 +84,8 @@ def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
 def _says(model: Row, answer: Row, base: Row) -> Row:
     """What a pipeline says: the same labels or answers, and like scores."""
     format_ = answer["format"]
-    expected, found = model["answers"][format_ if format_ in COSINE else "torch"], answer["says"]
+    ours = (format_ if format_ in COSINE else "torch") + (" known" if answer.get("known_only") else "")
+    expected, found = model["answers"][ours], answer["says"]
     limit = INT8_SCORE if format_ in COSINE else LOGITS[format_]
     row = {**base, "layout": "pipeline", "n": len(expected), "max_abs": None, "min_cosine": None, "to_fp32": None}
     worst = 0.0

@@ -41,7 +41,8 @@ class Made:
         torch: whether transformers' own classes read it.
         labels: of a classifier or tagger, in the order of its logits.
         values: format -> layout -> one flat vector an input: embedding, or logits of the real tokens.
-        answers: format -> what a pipeline should say of each input that it is asked.
+        answers: format -> what a pipeline should say of each input that it is asked; "format known": of one that leaves
+            out pieces that the vocabulary does not have.
     """
 
     name: str
@@ -168,7 +169,10 @@ def _head(name: str, folder: Path) -> Made:
         single = [_flat(kind, run(tokens([row])), tokens([row]))[0] for row in inputs]
         together = tokens(inputs)
         made.values[format_] = {"single": single, "batch": _flat(kind, run(together), together)}
-        made.answers[format_] = [_answer(made, tokenizer, row, tokens([row]), run(tokens([row]))) for row in asked(kind, inputs)]
+        found = [(tokens([row]), run(tokens([row]))) for row in asked(kind, inputs)]
+        closing = [tokenizer.cls_token_id, tokenizer.sep_token_id]
+        for key, left_out in {format_: closing, f"{format_} known": tokenizer.all_special_ids}.items():
+            made.answers[key] = [_answer(made, tokenizer, feed, said, left_out) for feed, said in found]
     return made
 
 
@@ -192,12 +196,12 @@ def _flat(kind: str, found: list[Any], feed: dict[str, Any]) -> list[list[float]
     return [row.tolist() for row in rows]
 
 
-def _answer(made: Made, tokenizer: Any, row: Any, feed: dict[str, Any], found: list[Any]) -> Any:
-    """What a pipeline says of one input: scores by label, (tag, score) of each piece, or [answer, score]."""
+def _answer(made: Made, tokenizer: Any, feed: dict[str, Any], found: list[Any], left_out: list[int]) -> Any:
+    """What a pipeline says of one input: scores by label, [tag, score] of each piece but those left out, or [answer, score]."""
     if made.kind == "classification":
         return _softmax(np.asarray(found[0])[0]).tolist()
     ids = feed["input_ids"][0]
-    special = np.isin(ids, tokenizer.all_special_ids)
+    special = np.isin(ids, left_out)
     if made.kind == "tokens":
         scores = _softmax(np.asarray(found[0])[0])
         best = scores.argmax(-1)
