@@ -35,9 +35,9 @@ def ask(job: asking.Found) -> list[asking.Found]:
     """Every encoder, every file."""
     code = lines(Path(job["readme"]).read_text("utf-8"))
     answers = []
-    for model in job["models"]:
+    for model in (model for model in job["models"] if model["kind"] == "embedding"):
         texts = [model["prompt"] + text for text in model["inputs"]]
-        for format_, file in FILES.items() if model["kind"] == "embedding" else ():
+        for format_, file in FILES.items():
 
             def found(model: asking.Found = model, file: str = file, texts: list[str] = texts) -> asking.Found:
                 one = lambda rows: run(code, model["folder"], file, rows)  # noqa: E731

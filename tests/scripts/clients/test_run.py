@@ -119,6 +119,13 @@ def test_the_lines_of_the_readme_give_what_the_runtime_gives(tmp_path):
     np.testing.assert_allclose(found, distill.load(tmp_path / "m", precision="fp32").encode(texts, batch_size=7), atol=1e-6)
 
 
+def test_a_program_takes_the_models_of_its_kind_from_a_job_of_all_kinds(tmp_path):
+    import client_onnxruntime as client
+
+    reader = {"name": "r", "kind": "spans", "inputs": [["q", "c"]], "prompt": ""}
+    assert client.ask({"readme": str(ROOT / "README.md"), "models": [reader]}) == []
+
+
 def test_changed_lines_of_the_readme_are_told():
     import client_onnxruntime as client
 
