@@ -77,7 +77,10 @@ export async function ask(library, job, device) {
     const ways = { [model.kind === "embedding" ? "AutoModel sentence_embedding" : CLASSES[model.kind]]: direct };
     if (model.pooled) {
       ways["pipeline feature-extraction"] = extracted;
-      ways["pipeline feature-extraction, its own cut"] = (...given) => extracted(...given, (tokenizer) => tokenizer);
+      ways["pipeline feature-extraction, its own cut"] = async (...given) => {
+        const found = await extracted(...given, (tokenizer) => tokenizer);
+        return { ...found, known: "long texts lose their closing token" };
+      };
     }
     if (model.kind !== "embedding") ways[`pipeline ${PIPELINES[model.kind]}`] = says;
     for (const [format, options] of Object.entries(FORMATS)) {

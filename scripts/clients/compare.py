@@ -24,7 +24,8 @@ def compare(model: Row, answer: Row) -> list[Row]:
 
     Args:
         model: `models.Made` as a mapping.
-        answer: of a client's program: model, way, format, and what it found, or `error`, or that it `cannot` and why.
+        answer: of a client's program: model, way, format, and what it found, or `error`, or that it `cannot` and why;
+            `known` is why it may differ.
 
     Returns:
         Rows {model, kind, way, format, layout, n, max_abs, min_cosine, to_fp32, passed, reason}. `max_abs` and
@@ -46,6 +47,9 @@ def compare(model: Row, answer: Row) -> list[Row]:
     if "warnings" in answer:
         reason = "; ".join(answer["warnings"])[:300]
         rows.append({**base, "layout": "warnings", "n": len(answer["warnings"]), "passed": not reason, "reason": reason})
+    for row in rows:
+        if "known" in answer and not row["passed"]:
+            row.update(passed=True, reason=f"differs, as known: {answer['known']} ({row['reason']})")
     return rows
 
 

@@ -75,6 +75,18 @@ def test_a_batch_of_int8_may_move_a_vector_no_further_than_the_batch_moves_ours(
     assert not only(compare.compare(model(values=values), answer("fast", single=turned(0.996))))["passed"]
 
 
+def test_a_known_difference_is_told_and_does_not_fail(compare):
+    row = only(compare.compare(model(), answer(single=moved(0.1), known="it cuts")))
+    assert row["passed"]
+    assert row["reason"].startswith("differs, as known: it cuts (misses max_abs")
+    assert only(compare.compare(model(), answer(single=VECTORS, known="it cuts")))["reason"] == ""
+
+
+def test_what_a_client_cannot_do_is_told_and_does_not_fail(compare):
+    row = only(compare.compare(model(), answer(cannot="no such pipeline")))
+    assert (row["passed"], row["reason"]) == (True, "cannot: no such pipeline")
+
+
 def test_another_number_of_tokens_is_told_as_such(compare):
     row = only(compare.compare(model(), answer(single=[[1.0, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0]])))
     assert not row["passed"]
