@@ -47,9 +47,10 @@ _TOKENIZER_KEPT = {
 def save_student(model: SentenceTransformer, folder: Path) -> None:
     """Save `model` in `folder`, replacing what is there as a whole.
 
-    Weights are safetensors. File names and settings are those that sentence-transformers 5 and 6 both read. No padding
-    or truncation is baked into the tokenizer, one longest input is written everywhere, and no path of this machine. A
-    token table alone keeps truncation there: sentence-transformers reads its longest input from nowhere else.
+    Weights are safetensors. File names and settings are those that sentence-transformers 5 and 6 both read. One longest
+    input is written everywhere: sentence_bert_config.json, tokenizer_config.json, and as truncation in tokenizer.json, so
+    that a bare tokenizer cuts where every other client does. No padding is baked in, no path of this machine, and no
+    release of the library, of which older ones would warn.
 
     Args:
         model: the model; left as it is.
@@ -64,10 +65,16 @@ def save_student(model: SentenceTransformer, folder: Path) -> None:
         model.save_pretrained(str(work), create_model_card=False, safe_serialization=True)
         _rewrite_modules(work, model.max_seq_length)
         rewrite_tokenizer(work, model.max_seq_length, plain=isinstance(model[0], TokenTable))
-        if (work / "config.json").exists():
-            config = read_json(work / "config.json")
-            config.pop("_name_or_path", None)
-            write_json(work / "config.json", config)
+        _without(work / "config.json", "_name_or_path")
+        _without(work / "config_sentence_transformers.json", "__version__")
+
+
+def _without(path: Path, key: str) -> None:
+    """Take one key out of a JSON file, if they are there."""
+    if path.exists():
+        config = read_json(path)
+        config.pop(key, None)
+        write_json(path, config)
 
 
 def _rewrite_modules(folder: Path, max_length: int | None) -> None:
@@ -101,12 +108,15 @@ def _older(kind: str, config: dict[str, Any], max_length: int | None) -> dict[st
 
 
 def rewrite_tokenizer(folder: Path, max_length: int | None, *, plain: bool = False) -> None:
-    """Take padding, truncation, paths and versions out of the tokenizer's files.
+    """Take padding, paths and versions out of the tokenizer's files, and write one longest input into both.
+
+    The names are those that transformers 4.57 reads too: no class of release 5 alone, and special tokens beside the usual
+    ones as `additional_special_tokens`.
 
     Args:
         folder: holds them.
-        max_length: the longest input.
-        plain: the tokenizer adds no special tokens, and cuts by itself what is longer.
+        max_length: the longest input in tokens, special ones included; None leaves inputs as long as they are.
+        plain: the tokenizer adds no special tokens.
     """
     path = folder / "tokenizer.json"
     if not path.exists():
@@ -115,13 +125,16 @@ def rewrite_tokenizer(folder: Path, max_length: int | None, *, plain: bool = Fal
     tokenizer.no_padding()
     tokenizer.no_truncation()
     config = read_json(folder / "tokenizer_config.json")
-    if plain and max_length is not None:
+    if plain:
         tokenizer.post_processor = None
+    if max_length is not None:
         tokenizer.enable_truncation(max_length, direction=config.get("truncation_side", "right"))
     tokenizer.save(str(path))
     kept = {key: value for key, value in config.items() if key in _TOKENIZER_KEPT or _special(key)}
     kind = config.get("tokenizer_class", "PreTrainedTokenizerFast")
     kept["tokenizer_class"] = "PreTrainedTokenizerFast" if kind == "TokenizersBackend" else kind
+    if isinstance(kept.get("extra_special_tokens"), list):
+        kept["additional_special_tokens"] = kept.pop("extra_special_tokens")
     if max_length is not None:
         kept["model_max_length"] = max_length
     write_json(folder / "tokenizer_config.json", kept)

@@ -71,6 +71,7 @@ def test_it_is_saved_and_loaded_back(spec, task, starts, tmp_path):
     model, tokenizer = load_head_student(tmp_path / "s", CLASSES[task])
     assert not model.training
     assert tokenizer.model_max_length == 40
+    assert json.loads((tmp_path / "s" / "tokenizer.json").read_text("utf-8"))["truncation"]["max_length"] == 40
     same(outputs(model, tokenizer), outputs(student.model.eval(), student.tokenizer))
     names = {file.name for file in (tmp_path / "s").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names

@@ -65,7 +65,7 @@ def test_nothing_about_this_machine_and_no_pickles(tmp_path: Path) -> None:
     assert {file.suffix for file in files} == {".json", ".safetensors"}
 
 
-def test_fixed_padding_and_truncation_do_not_survive(tmp_path: Path) -> None:
+def test_fixed_padding_does_not_survive_and_one_limit_is_written(tmp_path: Path) -> None:
     source = tiny.saved(tmp_path / "m", max_length=64)
     tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
     tokenizer.enable_padding(length=40)
@@ -76,15 +76,72 @@ def test_fixed_padding_and_truncation_do_not_survive(tmp_path: Path) -> None:
     save_student(model, tmp_path / "s")
     saved = Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json"))
     assert saved.padding is None
-    assert saved.truncation is None
+    assert saved.truncation["max_length"] == 48
     assert len(saved.encode("a").ids) == 3
-    assert len(saved.encode("a " * 60).ids) == 62
+    assert len(saved.encode("a " * 60).ids) == 48
     again = load(tmp_path / "s")
     assert again.max_seq_length == 48
     assert json.loads((tmp_path / "s" / "sentence_bert_config.json").read_text("utf-8"))["max_seq_length"] == 48
     assert AutoTokenizer.from_pretrained(tmp_path / "s").model_max_length == 48
     long = ["dog " * 100, "a"]
     np.testing.assert_allclose(again.encode(long), model.encode(long), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_every_config_has_one_limit(family: str, tmp_path: Path) -> None:
+    """Each client reads the limit from a file of its own choice, and a long text comes out alike."""
+    model = tiny.sentence_transformer(family)
+    model.max_seq_length = 40
+    save_student(model, tmp_path / "s")
+    files = {file.name: json.loads(file.read_text("utf-8")) for file in (tmp_path / "s").glob("*.json")}
+    assert files["sentence_bert_config.json"]["max_seq_length"] == 40
+    assert files["tokenizer_config.json"]["model_max_length"] == 40
+    assert files["tokenizer.json"]["truncation"]["max_length"] == 40
+    assert files["config.json"]["max_position_embeddings"] >= 40
+    bare = Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json")).encode("dog " * 100).ids
+    assert bare == AutoTokenizer.from_pretrained(tmp_path / "s")("dog " * 100, truncation=True)["input_ids"]
+    assert len(bare) == 40
+    assert bare[-1] == Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json")).encode("").ids[-1]
+
+
+def test_the_baked_limit_does_not_cut_for_those_who_ask_for_the_whole_text(tmp_path: Path) -> None:
+    save_student(tiny.sentence_transformer(), tmp_path / "s")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "s")
+    assert len(tokenizer("dog " * 100)["input_ids"]) == 102
+    assert len(tokenizer("dog " * 100, truncation=True, max_length=10)["input_ids"]) == 10
+
+
+def test_a_side_of_truncation_stands_in_both_files_of_the_tokenizer(tmp_path: Path) -> None:
+    model = tiny.sentence_transformer()
+    model.tokenizer.init_kwargs["truncation_side"] = model.tokenizer.truncation_side = "left"
+    model.max_seq_length = 8
+    save_student(model, tmp_path / "s")
+    bare = Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json"))
+    assert bare.truncation["direction"] == "left"
+    text = " ".join(tiny.SENTENCES[:3])
+    assert bare.encode(text).ids == AutoTokenizer.from_pretrained(tmp_path / "s")(text, truncation=True)["input_ids"]
+
+
+def test_no_release_is_written_of_which_older_ones_would_warn(tmp_path: Path) -> None:
+    model = tiny.sentence_transformer()
+    model.prompts = {"query": "query: "}
+    model.default_prompt_name = "query"
+    save_student(model, tmp_path / "s")
+    settings = json.loads((tmp_path / "s" / "config_sentence_transformers.json").read_text("utf-8"))
+    assert "__version__" not in settings
+    assert settings["prompts"]["query"] == "query: "
+    assert load(tmp_path / "s").default_prompt_name == "query"
+
+
+def test_more_special_tokens_are_named_as_transformers_4_names_them(tmp_path: Path) -> None:
+    """4.57 stops at a list of `extra_special_tokens`: it expects a mapping there."""
+    model = tiny.sentence_transformer()
+    model.tokenizer.add_special_tokens({"additional_special_tokens": ["[PAD]", "[MASK]"]})
+    save_student(model, tmp_path / "s")
+    config = json.loads((tmp_path / "s" / "tokenizer_config.json").read_text("utf-8"))
+    assert config["additional_special_tokens"] == ["[PAD]", "[MASK]"]
+    assert "extra_special_tokens" not in config
+    assert AutoTokenizer.from_pretrained(tmp_path / "s").extra_special_tokens == ["[PAD]", "[MASK]"]
 
 
 def test_saving_does_not_change_the_model(tmp_path: Path) -> None:
