@@ -114,6 +114,10 @@ class Board:
                 d=f"M{x:.1f} {y - reach:.1f} L{x + reach:.1f} {y:.1f} L{x:.1f} {y + reach:.1f} L{x - reach:.1f} {y:.1f} Z",
             )
 
+    def bar(self, x: float, y: float, width: float, height: float, css: str) -> None:
+        """A filled rectangle from its upper left corner on."""
+        self._add("rect", css, x=x, y=y, width=width, height=height, rx=2)
+
     def axes(self, x: Scale, y: Scale, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> None:
         """A ground line, horizontal guides and tick labels; ticks are (value, words)."""
         for value, words in y_ticks:

@@ -98,6 +98,7 @@ def stage_facts(
     resumed_at: int | None = None,
 ) -> dict[str, Any]:
     """What is told of a stage that was trained: `steps` of them done in `seconds`, the best one and its dev metric."""
+    inner = getattr(plan.objective, "inner", None)
     return {
         "name": stage.name,
         "precision": precision,
@@ -109,6 +110,7 @@ def stage_facts(
         "best_step": best[0],
         "best_value": best[1],
         "select_by": plan.select_by,
+        "layer_map": None if inner is None else [list(pair) for pair in inner.pairs],
         "stopped": "early" if steps < length.steps else "planned end",
     }
 

@@ -1,0 +1,2 @@
+KOREAN = {}
+def clauses(who, headline, metric, share): return ""
