@@ -48,8 +48,9 @@ def scatter(report: Report, width: int = 760) -> str | None:
     named = tell("agreement") if task == "agreement" else task
     board.text(0, 18, _shortened(tell("{metric}, {task} (points of 100)", metric=kind, task=named), width), "label")
     board.text(right, 397, tell("median ms, {cell}, log scale", cell=cell_words(cell)), "label", "end")
-    board.path([(x(ms), y(value)) for ms, value in front([(row.p50_ms, value) for _, row, value, _ in shown])], "front")
-    taken: list[Box] = []
+    edge = [(x(ms), y(value)) for ms, value in front([(row.p50_ms, value) for _, row, value, _ in shown])]
+    board.path(edge, "front")
+    taken: list[Box] = [box for ends in zip(edge, edge[1:], strict=False) for box in _along(*ends)]
     for _, row, value, ends in shown:
         px = x(row.p50_ms)
         taken += [(px - 8, y(value) - 8, px + 8, y(value) + 8), (px - 3, y(ends[1]), px + 3, y(ends[0]))]
@@ -265,6 +266,12 @@ def _label(
     if detail:
         board.text(px, py + 15, detail, "label", anchor)
     return boxes[index]
+
+
+def _along(start: Point, end: Point, steps: int = 12) -> list[Box]:
+    """Small boxes along a line, so that labels keep off it."""
+    places = [tuple(a + (b - a) * step / steps for a, b in zip(start, end, strict=True)) for step in range(1, steps)]
+    return [(px - 3, py - 2, px + 3, py + 2) for px, py in places]
 
 
 def _size(width: int) -> str:
