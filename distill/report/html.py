@@ -12,6 +12,7 @@ from .model import localised
 from .read import LogLine
 from .schema import Report
 from .status import status_lines
+from .svg import printable
 from .tables import Table
 from .words import MISSING, figure, kept, known, metric_words, percent, ratio, speaking, spoken, tell, verdict
 
@@ -32,7 +33,7 @@ def to_html(report: Report, log: Sequence[LogLine] = (), language: str | None = 
         MissingExtra: jinja2 is not installed.
     """
     with speaking(language or report.language):
-        return _page(localised(report), log)
+        return printable(_page(localised(report), log))
 
 
 def _page(report: Report, log: Sequence[LogLine]) -> str:

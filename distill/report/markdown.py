@@ -10,6 +10,7 @@ from .model import localised
 from .schema import Example, Report
 from .sections import Pairs
 from .status import status_lines
+from .svg import printable
 from .tables import Table
 from .words import MISSING, known, speaking, tell, verdict
 
@@ -22,7 +23,7 @@ def to_markdown(report: Report, language: str | None = None) -> str:
         language: en or ko; None: the recipe's.
     """
     with speaking(language or report.language):
-        return _document(localised(report))
+        return printable(_document(localised(report)))
 
 
 def _document(report: Report) -> str:

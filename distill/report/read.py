@@ -271,7 +271,7 @@ def read_log(path: Path) -> tuple[LogLine, ...]:
             continue
         try:
             lines.append(LogLine.model_validate(json.loads(text)))
-        except (json.JSONDecodeError, ValidationError) as error:
+        except (json.JSONDecodeError, ValidationError, RecursionError) as error:
             raise RunError(
                 "this line is damaged",
                 where=f"{path}, line {number}",
@@ -328,6 +328,8 @@ def _parse(kind: type[P], path: Path) -> P:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
         raise _damaged(path, error) from error
+    except RecursionError as error:
+        raise RunError("this file is damaged", where=str(path), got=error, expected="JSON", hint=AGAIN) from error
 
 
 def _damaged(path: Path, error: ValidationError, inside: str | None = None) -> RunError:
