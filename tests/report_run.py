@@ -279,7 +279,8 @@ def predict(run: Run, rows: int = 120, texts: list[str] | None = None) -> dict[s
         pq.write_table(pa.table(columns), place)
         value = float(spearmanr(cosine, gold).statistic)
         part = run.quality["models"][name]["sts-test"]
-        part |= {"value": value, "ci95": [value - 0.05, value + 0.05], "n": rows}
+        base = value if name == "teacher" else run.quality["models"]["teacher"]["sts-test"]["value"]
+        part |= {"retained": value / base, "value": value, "ci95": [value - 0.05, value + 0.05], "n": rows}
         run.quality["tasks"]["sts-test"]["n"] = rows
         if name != "teacher":
             place = run.folder / "predictions" / "agreement" / f"{name}.parquet"

@@ -40,7 +40,8 @@ def layer_picture(report: Report, width: int = 760) -> str | None:
     if max(above, below) > 200:
         return None
     wide = width > 500
-    size = min(44.0, (width - 110) / above) if wide else 24.0
+    size = min(56.0, (width - 110) / max(above, below)) if wide else 24.0
+    inset = (width - 110 - size * max(above, below)) / 2 if wide else 0.0
     height = 190.0 if wide else 40 + size * max(above, below)
     board = Board(
         width,
@@ -56,13 +57,16 @@ def layer_picture(report: Report, width: int = 760) -> str | None:
         count = (above, below)[side]
         start = (max(above, below) - count) / 2 * size
         along = start + size * (number + 0.5)
-        return (100 + along, (34, 150)[side]) if wide else ((90, width - 90)[side], 36 + along)
+        return (100 + inset + along, (34, 150)[side]) if wide else ((90, width - 90)[side], 36 + along)
 
-    for css, pairs in [("copied", copied), *((f"learned c{place % 4}", pairs) for place, (_, pairs) in enumerate(learned))]:
+    groups = [("copied", copied), *((f"learned c{place % 4}", pairs) for place, (_, pairs) in enumerate(learned))]
+    across, down = (0.0, 16.0) if wide else (size, 0.0)
+    for number, (css, pairs) in enumerate(groups):
+        aside = 6.0 * number if copied else 6.0 * (number - 1)  # lines of several groups lie beside each other
         for a, b in pairs:
             (x1, y1), (x2, y2) = at(0, a), at(1, b)
-            gap = 16 if wide else size / 2
-            board.line(x1 + (0 if wide else gap), y1 + (gap if wide else 0), x2 - (0 if wide else gap), y2 - (gap if wide else 0), css)
+            x, y = (aside, 0.0) if wide else (0.0, min(aside, size / 2 - 2))
+            board.line(x1 + across + x, y1 + down + y, x2 - across + x, y2 - down + y, css)
     own = str(_start(report))
     for side, (title, count, used) in enumerate(
         [(own, above, {a for a, _ in links}), (tell("student"), below, {b for _, b in links})]
@@ -74,9 +78,10 @@ def layer_picture(report: Report, width: int = 760) -> str | None:
             board.text(x, 18, title, "label strong", "middle")
         for number in range(count):
             x, y = at(side, number)
-            across, tall = (size - 4, 28.0) if wide else (size * 2, size - 4)
-            board.bar(x - across / 2, y - tall / 2, across, tall, f"layer {('teacher', 'student')[side]}{'' if number in used else ' unused'}")
-            if across >= 18:
+            broad, tall = (size - 4, 28.0) if wide else (size * 2, size - 4)
+            css = f"{('teacher', 'student')[side]}{'' if number in used else ' unused'}"
+            board.bar(x - broad / 2, y - tall / 2, broad, tall, f"layer {css}")
+            if broad >= 18:
                 board.text(x, y + 4, str(number), "layer-number" + ("" if number in used else " unused"), "middle")
     return board.render()
 

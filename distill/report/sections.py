@@ -33,7 +33,7 @@ def model_facts(report: Report) -> Pairs:
             (tell("Longest input"), tell("{n} tokens", n=teacher.max_length) if teacher.max_length else None),
             (tell("Prompt"), repr(teacher.prompt) if teacher.prompt else None),
             (tell("Unit-length vectors"), None if teacher.normalizes is None else tell("yes") if teacher.normalizes else tell("no")),
-            (tell("Student made from"), public_name(_recipe(report, "student", "from") or MISSING)),
+            (tell("Student made from"), known(public_name(_recipe(report, "student", "from") or MISSING))),
             (tell("Layers kept (from 0)"), kept),
             (tell("Student width"), whole(student.dim)),
             (tell("Student parameters"), _params(student.params, student.embedding_params)),

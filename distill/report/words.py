@@ -172,7 +172,7 @@ def detail(value: float | None) -> str:
 def span(low: str, high: str) -> str:
     """Two ends: `80.0–84.0`; `80.0~84.0` in Korean. A minus needs words between."""
     if spoken() == "ko":
-        return f"{low}~{high}"
+        return f"{low} ~ {high}" if "-" in low + high else f"{low}~{high}"
     return f"{low} to {high}" if "-" in low + high else f"{low}–{high}"
 
 

@@ -3,7 +3,7 @@
 //   node look.mjs CHROMIUM OPTIONS.json
 //
 // OPTIONS: {"pages": [{"file", "width", "dark", "print", "png"}, ...]}. Every page is loaded from disk; requests that leave it
-// are refused and told. Result: a list of {title, language, text, headings, errors, requests, overflow, axe, tabs, focus, pictures}.
+// are refused and told. Result: a list of {title, language, text, all, headings, errors, requests, overflow, axe, tabs, focus, pictures}.
 
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -61,6 +61,7 @@ async function look({ file, width = 1280, dark = false, print = false, png = nul
     title: document.title,
     language: document.documentElement.lang,
     text: document.body.innerText,
+    all: document.body.textContent,
     headings: [...document.querySelectorAll("h1, h2, h3, h4")].map((h) => [Number(h.tagName[1]), h.innerText]),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     wide: [...document.querySelectorAll("body *")]
