@@ -14,7 +14,7 @@ from .report.read import read_log_leniently
 from .rundir import RunDir
 
 EVERY = 10.0
-"""Seconds between two pages at least, so that a quick training is not slowed by telling of it; a stage that begins is told at once."""
+"""Seconds between two pages at least, so that telling of a training does not slow it; a stage that begins is told at once."""
 
 
 class LivePage:

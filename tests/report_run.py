@@ -249,7 +249,6 @@ class Run:
         return next(entry for entry in self.measure["variants"] if entry["name"] == name)
 
 
-
 def predict(run: Run, rows: int = 120, texts: list[str] | None = None) -> dict[str, dict[str, list[Any]]]:
     """Predictions of every model on sts-test and on dev text, and the values in quality.json that are made of them."""
     import numpy as np

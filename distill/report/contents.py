@@ -160,7 +160,8 @@ def _told(found: Disagreements) -> str:
     """What the examples of a set are, and in which order."""
     if found.kind == "agreement":
         return tell(
-            "The sentences whose vectors are furthest from the teacher's, of {n}; the number is their cosine. {count} are below 0.5.",
+            "The sentences whose vectors are furthest from the teacher's, of {n}; the number is their cosine. "
+            "{count} are below 0.5.",
             n=f"{found.n:,}",
             count=f"{found.differing:,}",
         )
@@ -202,7 +203,9 @@ def model_section(report: Report, log: Sequence[LogLine]) -> Section:
     blocks: list[Block] = [Facts(model_facts(report))]
     pictures = tuple(picture for width in (WIDE, NARROW) if (picture := layer_picture(report, width)))
     if pictures:
-        caption = tell("Solid lines: weights that the student took over. Dashed lines: layers that it learns from. Pale: left out.")
+        caption = tell(
+            "Solid lines: weights that the student took over. Dashed lines: layers that it learns from. Pale: left out."
+        )
         blocks.append(Figure(pictures, f"{caption} {layer_words(report)}."))
     return Section("student", tell("Teacher and student"), tuple(blocks), pending="student")
 
@@ -218,7 +221,8 @@ def training_section(report: Report, log: Sequence[LogLine]) -> Section:
     value = train.get("select_by") if isinstance(train, dict) else None
     select_by = value if isinstance(value, str) else None
     caption = tell(
-        "First the dev metric that chooses the checkpoint, then every term of the loss with its weight. Dashed lines part the stages."
+        "First the dev metric that chooses the checkpoint, then every term of the loss with its weight. "
+        "Dashed lines part the stages."
     )
     pictures = [curve(log, select_by, width) for width in (WIDE, NARROW)]
     drawn = _figure(pictures, caption, tell("No training steps were logged."))
@@ -255,7 +259,9 @@ def again_section(report: Report, log: Sequence[LogLine]) -> Section:
     )
     recipe = yaml.safe_dump(report.recipe, sort_keys=False, allow_unicode=True).rstrip()
     command = Code(tell("Commands"), "sh", reproduce(report))
-    return Section("again", tell("How to make it again"), (words, command, Code(tell("The resolved recipe"), "yaml", recipe, folded=True)))
+    return Section(
+        "again", tell("How to make it again"), (words, command, Code(tell("The resolved recipe"), "yaml", recipe, folded=True))
+    )
 
 
 SECTIONS: tuple[Callable[[Report, Sequence[LogLine]], Section | None], ...] = (

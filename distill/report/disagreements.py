@@ -154,7 +154,9 @@ def _example(kind: str, teacher: Columns, student: Columns, texts: tuple[str, ..
     said = SAID.get(kind, "prediction")
     gold = student.get(GOLD.get(kind, "label"))
     right = None if gold is None or kind == "retrieval" else gold[row]
-    shown = [_tags(texts[0], str(value)) if kind == "tokens" else _plain(value) for value in (teacher[said][row], student[said][row])]
+    shown = [
+        _tags(texts[0], str(value)) if kind == "tokens" else _plain(value) for value in (teacher[said][row], student[said][row])
+    ]
     told = None if right is None else _tags(texts[0], str(right)) if kind == "tokens" else _plain(right)
     return Example(row=row, texts=_cut(texts), teacher=shown[0], student=shown[1], gold=told, size=round(float(size), 6))
 

@@ -52,17 +52,14 @@ def find(run: Path, values: Iterable[Value], model: str | None, examples: int = 
 
 @functools.lru_cache(maxsize=8)
 def _found(folder: Path, stamp: Stamp, values: tuple[Value, ...], model: str | None, examples: int) -> Findings:
-    found, problems = Findings(), []
+    found, problems = Findings(), list[Problem]()
     parts: list[Slice] = []
     apart: list[Disagreements] = []
     for task, kind in dict.fromkeys((task, kind) for task, kind, _, _ in values):
         try:
-            columns = _columns(folder, task, [name for other, _, name, _ in values if other == task], stamp)
+            columns = _columns(folder, task, [name for other, _, name, _ in values if other == task], stamp, problems)
         except MissingExtra as error:
             return Findings(problems=(Problem(file="predictions", what="unreadable", place=error.message),))
-        except RunError as error:
-            problems.append(Problem(file=f"predictions/{task}", what="damaged", place=Path(error.where or "").name))
-            continue
         numbers = {name: value for other, _, name, value in values if other == task}
         try:
             found.kept.update(_kept(task, kind, columns, numbers))
@@ -75,11 +72,18 @@ def _found(folder: Path, stamp: Stamp, values: tuple[Value, ...], model: str | N
     return Findings(found.kept, tuple(parts), tuple(apart), tuple(problems))
 
 
-def _columns(folder: Path, task: str, names: list[str], stamp: Stamp) -> dict[str, Columns]:
+def _columns(folder: Path, task: str, names: list[str], stamp: Stamp, problems: list[Problem]) -> dict[str, Columns]:
     """Model -> its predictions on a task, those that are there; agreement has none of an embedding teacher."""
-    there = {path for path, _, _ in stamp}
-    paths = {name: folder / task / f"{name}.parquet" for name in dict.fromkeys(["teacher", *names])}
-    return {name: read_predictions(path) for name, path in paths.items() if str(path) in there}
+    there, found = {path for path, _, _ in stamp}, {}
+    for name in dict.fromkeys(["teacher", *names]):
+        path = folder / task / f"{name}.parquet"
+        if str(path) not in there:
+            continue
+        try:
+            found[name] = read_predictions(path)
+        except RunError:
+            problems.append(Problem(file=f"predictions/{task}", what="damaged", place=path.name))
+    return found
 
 
 def _kept(

@@ -92,7 +92,9 @@ def layer_words(report: Report) -> str:
     told = []
     if copied:
         told.append(tell("weights copied, layer to layer (from 0): {pairs}", pairs=_pairs(copied)))
-    told += [tell("stage '{stage}' learns, layer from layer: {pairs}", stage=name, pairs=_pairs(pairs)) for name, pairs in learned]
+    told += [
+        tell("stage '{stage}' learns, layer from layer: {pairs}", stage=name, pairs=_pairs(pairs)) for name, pairs in learned
+    ]
     return "; ".join(told)
 
 

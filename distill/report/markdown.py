@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from .contents import Block, Code, Facts, Section, Words, Worst, contents
 from .model import localised

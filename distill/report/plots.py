@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from .headline import CELL
 from .read import LogLine
@@ -50,7 +51,7 @@ def scatter(report: Report, width: int = 760) -> str | None:
     board.text(right, 397, tell("median ms, {cell}, log scale", cell=cell_words(cell)), "label", "end")
     edge = [(x(ms), y(value)) for ms, value in front([(row.p50_ms, value) for _, row, value, _ in shown])]
     board.path(edge, "front")
-    taken: list[Box] = [box for ends in zip(edge, edge[1:], strict=False) for box in _along(*ends)]
+    taken: list[Box] = [box for ends in pairwise(edge) for box in _along(*ends)]
     for _, row, value, ends in shown:
         px = x(row.p50_ms)
         taken += [(px - 8, y(value) - 8, px + 8, y(value) + 8), (px - 3, y(ends[1]), px + 3, y(ends[0]))]
@@ -183,8 +184,8 @@ def sizes(report: Report, width: int = 760) -> str | None:
         left, top = (wide + 24) * (number % columns), tall * (number // columns)
         board.text(left, top + 16, title, "label")
         most = max(value or 0 for _, value in rows)
-        for place, (model, value) in enumerate(rows):
-            middle = top + 40 + 26 * place
+        for row, (model, value) in enumerate(rows):
+            middle = top + 40 + 26 * row
             css = f"{model.role}{' best' if model.name == report.headline.best else ''}"
             board.text(left, middle + 4, _shortened(model.name, int(names)), "label strong")
             if value:

@@ -90,7 +90,7 @@ def judged(kind: str, columns: Columns) -> Judged | None:
             return None
         return found if all(part.ndim == 1 and len(part) and np.isfinite(part).all() for part in found) else None
 
-    needed, make = {
+    kinds: dict[str, tuple[tuple[str, ...], Callable[..., Statistic]]] = {
         "sts": (("cosine", "score"), spearman_of),
         "regression": (("prediction", "label"), spearman_of),
         "tokens": (("right", "guessed", "wanted"), f1_of),
@@ -100,9 +100,12 @@ def judged(kind: str, columns: Columns) -> Judged | None:
         "transfer": (("right",), mean_of),
         "retrieval": (("ndcg@10",), mean_of),
         "translation": (("hit_to_translation", "hit_to_source"), lambda a, b: mean_of((a + b) / 2)),
-    }.get(kind, ((), None))
+    }
+    if kind not in kinds:
+        return None
+    needed, make = kinds[kind]
     found = numbers(*needed)
-    if make is None or not found:
+    if not found:
         return None
     return Judged(lambda rows: make(*(part[rows] for part in found)), len(found[0]))
 
@@ -110,7 +113,9 @@ def judged(kind: str, columns: Columns) -> Judged | None:
 def texts_of(kind: str, columns: Columns) -> list[tuple[str, ...]]:
     """The texts of each example: one, or two where the task has pairs."""
     names = [name for name in TEXTS.get(kind, ()) if name in columns]
-    return [tuple("" if text is None else str(text) for text in row) for row in zip(*(columns[name] for name in names), strict=True)]
+    return [
+        tuple("" if text is None else str(text) for text in row) for row in zip(*(columns[name] for name in names), strict=True)
+    ]
 
 
 def lengths_of(kind: str, columns: Columns) -> list[int]:

@@ -37,7 +37,9 @@ def quality_tables(report: Report) -> list[Table]:
         title = tell("Agreement with the teacher on held-out text") if task == "agreement" else named
         if metrics:
             columns = (tell("Model"), *(metric_words(name, measured[0][1].kind) for name in metrics))
-            tables.append(Table(tell("{title}, n = {n}", title=title, n=whole(n)), columns, tuple(rows), marked=report.headline.best))
+            tables.append(
+                Table(tell("{title}, n = {n}", title=title, n=whole(n)), columns, tuple(rows), marked=report.headline.best)
+            )
         tables += _parts_table(report, title, measured)
         tables += _vectors_table(report, title, measured)
     return tables
@@ -69,7 +71,9 @@ def language_tables(report: Report) -> list[Table]:
         rows.append((tell("Mean of the languages"), MISSING, *map(points, means)))
         metric = metric_words(next(iter(sets.values()))[1], kind)
         columns = (tell("Languages"), tell("Sets"), *(model.name for model in models))
-        tables.append(Table(tell("{title} by language, {metric}", title=known(title), metric=metric), columns, tuple(rows), text_columns=2))
+        tables.append(
+            Table(tell("{title} by language, {metric}", title=known(title), metric=metric), columns, tuple(rows), text_columns=2)
+        )
     return tables
 
 

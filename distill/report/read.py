@@ -196,12 +196,7 @@ def read_run(run: Path, *, lenient: bool = False, through: Collection[str] | Non
     if through is not None:
         entries = tuple(entry for entry in manifest.stages if entry.name in through)
         manifest = manifest.model_copy(update={"stages": entries, "finished": None})
-    wrong: dict[str, RunError] = {}
-    for stage, kind in FACTS.items():
-        try:
-            manifest.facts(stage, kind)
-        except ValidationError as error:
-            wrong[stage] = _damaged(run / "manifest.json", error, f"stage '{stage}'")
+    wrong = _wrong_facts(manifest, run / "manifest.json")
     if wrong and not lenient:
         raise next(iter(wrong.values()))
     if wrong:
@@ -233,6 +228,17 @@ def read_run(run: Path, *, lenient: bool = False, through: Collection[str] | Non
         log = read_log(run / "log.jsonl")
     recipe = read_recipe(run / "recipe.yaml")
     return RunFiles(run, recipe, manifest, quality, parity, measure, log, tuple(problems))
+
+
+def _wrong_facts(manifest: Manifest, path: Path) -> dict[str, RunError]:
+    """Stages whose facts are not what they should be."""
+    found: dict[str, RunError] = {}
+    for stage, kind in FACTS.items():
+        try:
+            manifest.facts(stage, kind)
+        except ValidationError as error:
+            found[stage] = _damaged(path, error, f"stage '{stage}'")
+    return found
 
 
 def _place(error: RunError) -> str | None:

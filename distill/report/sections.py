@@ -32,7 +32,10 @@ def model_facts(report: Report) -> Pairs:
             (tell("Teacher parameters"), _params(teacher.params, teacher.embedding_params)),
             (tell("Longest input"), tell("{n} tokens", n=teacher.max_length) if teacher.max_length else None),
             (tell("Prompt"), repr(teacher.prompt) if teacher.prompt else None),
-            (tell("Unit-length vectors"), None if teacher.normalizes is None else tell("yes") if teacher.normalizes else tell("no")),
+            (
+                tell("Unit-length vectors"),
+                None if teacher.normalizes is None else tell("yes") if teacher.normalizes else tell("no"),
+            ),
             (tell("Student made from"), known(public_name(_recipe(report, "student", "from") or MISSING))),
             (tell("Layers kept (from 0)"), kept),
             (tell("Student width"), whole(student.dim)),
@@ -55,9 +58,15 @@ def data_facts(report: Report) -> Pairs:
             (tell("Removed: also in an evaluation set"), whole(data.removed_evaluation)),
             (tell("Removed: also in dev"), whole(data.removed_dev) if data.removed_dev else None),
             (tell("Made by augmentation, among those used"), whole(data.augmented) if data.augmented else None),
-            (tell("Too short / too long"), f"{whole(data.too_short)} / {whole(data.too_long)}" if data.too_short is not None else None),
+            (
+                tell("Too short / too long"),
+                f"{whole(data.too_short)} / {whole(data.too_long)}" if data.too_short is not None else None,
+            ),
             (tell("Malformed rows skipped"), whole(data.bad_rows)),
-            (tell("Queries without a relevant document, left out"), whole(data.unjudged_queries) if data.unjudged_queries else None),
+            (
+                tell("Queries without a relevant document, left out"),
+                whole(data.unjudged_queries) if data.unjudged_queries else None,
+            ),
             (tell("Fit texts that are also tested, left out"), whole(data.fit_in_test) if data.fit_in_test else None),
             (tell("Labels"), _labels(report)),
             (tell("Labelled by the teacher in this run"), whole(signals.computed)),
@@ -161,7 +170,9 @@ def _finetuned(report: Report) -> str | None:
         if stage.seconds is not None:
             words.append(duration(stage.seconds))
         if stage.best_value is not None:
-            words.append(tell("best {metric} {value}", metric=metric_words(stage.select_by or "dev"), value=figure(stage.best_value)))
+            words.append(
+                tell("best {metric} {value}", metric=metric_words(stage.select_by or "dev"), value=figure(stage.best_value))
+            )
         told.append(f"{facts.get('objective') or stage.name} ({', '.join(words)})")
     if not told:
         return None

@@ -77,7 +77,9 @@ def _by_value(by: str, values: object) -> list[tuple[str, str, list[int]]]:
 def _by_length(lengths: list[int]) -> list[tuple[str, list[int]]]:
     """Parts of about equal size between lengths that differ: (`12–40`, rows)."""
     ordered = sorted(lengths)
-    ends = sorted({ordered[min(len(ordered) - 1, len(ordered) * part // PARTS)] for part in range(1, PARTS + 1)}) if ordered else []
+    ends = (
+        sorted({ordered[min(len(ordered) - 1, len(ordered) * part // PARTS)] for part in range(1, PARTS + 1)}) if ordered else []
+    )
     found, low = [], ordered[0] if ordered else 0
     for end in ends:
         rows = [row for row, length in enumerate(lengths) if low <= length <= end]

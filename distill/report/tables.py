@@ -126,7 +126,9 @@ def latency_table(report: Report) -> Table:
     ]
     notes = [f"{model.name}: {model.note}." for model in report.models if model.note]
     notes += (
-        [tell("p99 is given from 100 runs on.")] if any(row.p99_ms is None for model in report.models for row in model.latency) else []
+        [tell("p99 is given from 100 runs on.")]
+        if any(row.p99_ms is None for model in report.models for row in model.latency)
+        else []
     )
     notes += [tell("The interval is that of the median, as if runs did not hang together; every run stands in samples.csv.")]
     notes += [noisy_note()] if any(row.noisy for model in report.models for row in model.latency) else []
@@ -301,7 +303,11 @@ def losses_of(recipe: Mapping[str, Any]) -> str:
     told = []
     for stage in recipe.get("stages") or ():
         losses = stage.get("losses") or () if isinstance(stage, Mapping) else ()
-        terms = [tell("{name} (weight {weight})", name=loss.get("name"), weight=loss.get("weight", 1)) for loss in losses if isinstance(loss, Mapping)]
+        terms = [
+            tell("{name} (weight {weight})", name=loss.get("name"), weight=loss.get("weight", 1))
+            for loss in losses
+            if isinstance(loss, Mapping)
+        ]
         told.append(f"{stage.get('name', 'main')}: {', '.join(terms)}" if terms else "")
     return "; ".join(text for text in told if text)
 
@@ -323,7 +329,9 @@ def _task_title(report: Report, task: str) -> str:
     metric = next(model.quality[task].metric for model in report.models if task in model.quality)
     kind = _kind(report, task)
     if task == "agreement":
-        return tell("Agreement, {metric}", metric=metric_words(metric, kind) if kind in LABELLED else known(metric.replace("_", " ")))
+        return tell(
+            "Agreement, {metric}", metric=metric_words(metric, kind) if kind in LABELLED else known(metric.replace("_", " "))
+        )
     return f"{task}, {metric_words(metric, kind)}"
 
 

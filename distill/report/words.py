@@ -48,6 +48,7 @@ def known(words: str) -> str:
     """A text of one of the tables here, such as a metric's name, in the language of the moment; others stay as they are."""
     return KOREAN.get(words, words) if spoken() == "ko" else words
 
+
 MISSING = "–"
 METRICS = {
     "spearman": "Spearman of pair similarities",

@@ -40,7 +40,15 @@ class Watch:
     """
 
     def __init__(
-        self, plan: StagePlan, terms: Terms, arguments: Any, log: StepLog, view: TrainingView, *, per_epoch: int, patience: int | None
+        self,
+        plan: StagePlan,
+        terms: Terms,
+        arguments: Any,
+        log: StepLog,
+        view: TrainingView,
+        *,
+        per_epoch: int,
+        patience: int | None,
     ) -> None:
         self.plan, self.terms, self.arguments, self.log, self.view = plan, terms, arguments, log, view
         self.per_epoch, self.patience, self.waited = per_epoch, patience, 0

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def whole(folder: Path) -> Run:
 def hard(folder: Path) -> Run:
     """Long words, right to left, markup, a name that fills the page, a failed file, a disturbed machine, damaged files."""
     run = whole(folder)
-    predict(run, texts=[LONG, "<b>bold</b> & \"quoted\"", "مرحبا بالعالم " * 20, "한국어 문장 " * 30])
+    predict(run, texts=[LONG, '<b>bold</b> & "quoted"', "مرحبا بالعالم " * 20, "한국어 문장 " * 30])
     run.manifest["name"] = LONG
     run.facts("teacher")["model"] = LONG
     run.facts("training")["stages"][0]["name"] = LONG
@@ -99,7 +100,8 @@ def pages(tmp_path_factory):
     keep = os.environ.get("DISTILL_PNG")
     names = [(page, look) for page in files for look in looks]
     asked = [
-        {"file": str(files[page]), **looks[look], **({"png": f"{keep}/{page}-{look}.png"} if keep else {})} for page, look in names
+        {"file": str(files[page]), **looks[look], **({"png": f"{keep}/{page}-{look}.png"} if keep else {})}
+        for page, look in names
     ]
     options = folder / "options.json"
     options.write_text(json.dumps({"pages": asked}), "utf-8")
@@ -116,7 +118,7 @@ def test_nothing_fails_and_nothing_leaves_the_page(pages):
 
 
 def test_axe_finds_nothing(pages):
-    """A page that is read again while its run goes on is what the rule meta-refresh forbids: it is the page's purpose, and it ends."""
+    """The rule meta-refresh forbids what a page of a run that goes on is for: it reads itself again until the run ends."""
     found = {
         name: rules
         for name, page in pages.items()
@@ -126,12 +128,16 @@ def test_axe_finds_nothing(pages):
 
 
 def test_no_page_is_wider_than_its_window(pages):
-    wide = {name: (page["overflow"], page["wide"][:3]) for name, page in pages.items() if page["overflow"] > 0 and "print" not in name}
+    wide = {
+        name: (page["overflow"], page["wide"][:3]) for name, page in pages.items() if page["overflow"] > 0 and "print" not in name
+    }
     assert not wide
 
 
 def test_no_label_of_a_picture_lies_over_another(pages):
-    clashes = {(*name, part["name"]): part["clashes"] for name, page in pages.items() for part in page["pictures"] if part["clashes"]}
+    clashes = {
+        (*name, part["name"]): part["clashes"] for name, page in pages.items() for part in page["pictures"] if part["clashes"]
+    }
     assert not clashes
 
 
@@ -165,7 +171,7 @@ def test_headings_come_in_order(pages):
         levels = [level for level, _ in page["headings"]]
         assert levels[0] == 1, name
         assert levels.count(1) == 1
-        assert all(later - earlier <= 1 for earlier, later in zip(levels, levels[1:], strict=False)), name
+        assert all(later - earlier <= 1 for earlier, later in pairwise(levels)), name
 
 
 def test_the_page_works_by_keyboard(pages):

@@ -24,6 +24,14 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
+def broken(folder, error, before=lambda: None):
+    """A run that tells of something and then fails."""
+    with live_page(folder):
+        progress.changed()
+        before()
+        raise error
+
+
 def page(folder):
     text = (folder.path / "report.html").read_text("utf-8")
     return text, " ".join(" ".join(Page(text).text).split())
@@ -79,24 +87,24 @@ def test_it_is_not_written_more_often_than_needed(folder, monkeypatch):
 
 
 def test_a_run_that_stops_says_so_and_no_longer_reads_itself_again(folder):
-    with pytest.raises(KeyboardInterrupt), live_page(folder):
-        progress.changed()
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        broken(folder, KeyboardInterrupt)
     html, text = page(folder)
-    assert "http-equiv=\"refresh\"" not in html
+    assert 'http-equiv="refresh"' not in html
     assert "This run is not finished" in text
 
 
 def test_a_finished_report_is_left_alone(folder):
-    with pytest.raises(ValueError), live_page(folder):
-        progress.changed()
+    def finish():
         folder.manifest["finished"] = "2026-11-21T10:05:12"
         (folder.path / "report.html").write_text("the report")
-        raise ValueError
+
+    with pytest.raises(ValueError):
+        broken(folder, ValueError, finish)
     assert (folder.path / "report.html").read_text() == "the report"
 
 
-def test_nothing_about_the_page_stops_a_run(folder, capsys, monkeypatch):
+def test_nothing_about_the_page_stops_a_run(folder, monkeypatch):
     (folder.path / "manifest.json").write_text("{")
     notes = []
     monkeypatch.setattr(live, "note", notes.append)

@@ -43,7 +43,9 @@ def told() -> set[str]:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tell":
-                assert isinstance(node.args[0], ast.Constant), f"{path.name}, line {node.lineno}: a text that is made is not found"
+                assert isinstance(node.args[0], ast.Constant), (
+                    f"{path.name}, line {node.lineno}: a text that is made is not found"
+                )
                 found.add(node.args[0].value)
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "known" and isinstance(node.args[0], ast.Constant):
                 found.add(node.args[0].value)
@@ -107,7 +109,10 @@ def test_no_english_sentence_is_left_on_a_korean_page(run):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ((0.98, 5.2, 9.0), "교사 모델 품질의 98.0%를 유지합니다(지표, test). 교사 모델보다 크기는 5.2배 작고, 속도는 9.0배 빠릅니다."),
+        (
+            (0.98, 5.2, 9.0),
+            "교사 모델 품질의 98.0%를 유지합니다(지표, test). 교사 모델보다 크기는 5.2배 작고, 속도는 9.0배 빠릅니다.",
+        ),
         ((0.98, None, 0.5), "교사 모델 품질의 98.0%를 유지합니다(지표, test). 교사 모델보다 속도는 2.0배 느립니다."),
         ((None, 0.5, None), "교사 모델보다 크기는 2.0배 큽니다."),
         ((None, None, None), "통과 기준을 만족했지만, 교사 모델과 비교할 수 있는 값이 없습니다."),

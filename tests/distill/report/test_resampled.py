@@ -103,5 +103,5 @@ def test_the_interval_of_a_median_holds_it_nineteen_times_in_twenty():
 
 
 def test_samples_are_lines_that_a_csv_reader_reads():
-    rows = [("fast, \"8-bit\"", 1, 32, 1, 1, 1.25)]
+    rows = [('fast, "8-bit"', 1, 32, 1, 1, 1.25)]
     assert samples_csv(rows) == 'model,batch,sequence,threads,run,ms\n"fast, ""8-bit""",1,32,1,1,1.25\n'

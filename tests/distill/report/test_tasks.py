@@ -14,6 +14,7 @@ from distill.report.markdown import to_markdown
 from distill.report.model import build_report
 from distill.report.sections import usage
 
+
 def check_js(code, folder):
     """Node reads it as a module, where there is a Node."""
     node = shutil.which("node")
