@@ -253,8 +253,8 @@ def again_section(report: Report, log: Sequence[LogLine]) -> Section:
     """Commands that make the run again, and its recipe."""
     words = Words(
         tell(
-            "In the run folder: its recipe.yaml holds the seed and everything that the run chose by itself; manifest.json holds the "
-            "versions and the hashes of what went in and came out."
+            "In the run folder: its recipe.yaml holds the seed and everything that the run chose by itself; manifest.json holds "
+            "the versions and the hashes of what went in and came out."
         )
     )
     recipe = yaml.safe_dump(report.recipe, sort_keys=False, allow_unicode=True).rstrip()
