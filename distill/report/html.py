@@ -47,7 +47,8 @@ def _page(report: Report, log: Sequence[LogLine]) -> str:
     page.globals.update(tell=tell, known=known, kind=_kind, missing=MISSING)
     # Pictures are built as XML trees, which escape every text: the only markup that passes unescaped.
     page.filters["picture"] = Markup
-    told = report.going is None or bool(report.gates)
+    head = report.headline
+    told = report.going is None or any(value is not None for value in (head.retained, head.smaller, head.faster))
     return page.get_template("report.html").render(
         report=report,
         language=spoken(),

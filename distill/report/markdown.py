@@ -30,7 +30,8 @@ def _document(report: Report) -> str:
     blocks = [
         f"# {escape(tell('{name}: what the compression kept, and what it gained', name=report.name))}",
         *(f"> {escape(line)}" for line in status_lines(report)),
-        *([f"**{escape(report.summary)}**", escape(verdict(report))] if report.going is None or report.gates else []),
+        *([f"**{escape(report.summary)}**"] if report.going is None else []),
+        *([escape(verdict(report))] if report.going is None or report.gates else []),
         *(f"> {escape(tell('Note: {note}.', note=note))}" for note in report.headline.notes if report.going is None),
         *(line for section in contents(report) for line in _section(section)),
     ]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 ROUNDS = 2000
+LARGE, FEWER_ROUNDS = 20_000, 500
+"""From so many examples on fewer rounds are drawn: the interval is narrow then, and a report takes seconds, not minutes."""
 BLOCK = 2_000_000
 """Counts held at a time, so that memory does not grow with the examples."""
 
@@ -105,18 +107,19 @@ def once(statistic: Statistic, n: int) -> float:
     return float(statistic(np.ones((1, n)))[0])
 
 
-def compare(model: Statistic, teacher: Statistic, n: int, *, rounds: int = ROUNDS, seed: int = 0) -> Comparison:
+def compare(model: Statistic, teacher: Statistic, n: int, *, rounds: int | None = None, seed: int = 0) -> Comparison:
     """A model against its teacher, both on the same resamples.
 
     Args:
         model, teacher: the metric of both.
         n: examples.
-        rounds: resamples.
+        rounds: resamples; None: `ROUNDS`, or `FEWER_ROUNDS` of a large set.
         seed: of the resampling.
 
     Reference:
         Efron and Tibshirani, "An introduction to the bootstrap", 1993.
     """
+    rounds = rounds or (ROUNDS if n < LARGE else FEWER_ROUNDS)
     blocks = [(model(counts), teacher(counts)) for counts in resamples(n, rounds, seed)]
     ours, theirs = (np.concatenate(side) for side in zip(*blocks, strict=True))
     value, base = once(model, n), once(teacher, n)
