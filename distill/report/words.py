@@ -161,8 +161,10 @@ def points(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference of qualities in points of 100: -0.0191 -> `-1.91`."""
-    return MISSING if value is None else f"{100 * value:+.2f}"
+    """A difference of qualities in points of 100: -0.0191 -> `-1.91`, 0.01 -> `+1.00`, 0 -> `0.00`."""
+    if value is None:
+        return MISSING
+    return "0.00" if abs(value) < 0.00005 else f"{100 * value:+.2f}"
 
 
 def detail(value: float | None) -> str:
