@@ -30,6 +30,7 @@ from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, read_json, write_json
 from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
+from .live import live_page
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
@@ -96,8 +97,10 @@ def run(
         asked = folder.open(asked, force=force)
         if asked.task != "embedding":
             _only_names(given)
-            return TaskRun(asked, folder).go()
-        return _Run(asked, folder, given).go(teacher, train, evaluate)
+        with live_page(folder):
+            if asked.task != "embedding":
+                return TaskRun(asked, folder).go()
+            return _Run(asked, folder, given).go(teacher, train, evaluate)
 
 
 def _only_names(given: Mapping[str, bool]) -> None:

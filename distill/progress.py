@@ -1,14 +1,17 @@
-"""Progress on stderr: a bar with the time left on a terminal, occasional plain lines elsewhere."""
+"""Progress on stderr: bars and a panel with the time left on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
@@ -30,6 +34,7 @@ LINE_SECONDS = 30.0
 
 console = Console(stderr=True)
 _quiet = False
+_watchers: list[Callable[[], None]] = []
 
 
 def set_quiet(quiet: bool) -> None:
@@ -156,3 +161,125 @@ def _ticks(total: int, description: str, unit: str) -> Generator[None, None, Non
     """`track` turned inside out: the first item is taken when the bar appears, each `next` finishes one."""
     for _ in track(range(total), total=total, description=description, unit=unit):
         yield
+
+
+class TrainingView:
+    """How a training goes: a panel that is drawn again and again on a terminal, plain lines elsewhere, nothing when quiet.
+
+    The panel has a bar with the time left, every loss term, the dev metric with its best value, and the memory. Elsewhere a
+    line comes with each dev result.
+
+    Args:
+        total: steps to come.
+        title: what is being trained, such as "training".
+        select_by: the dev metric to show.
+        done: steps that an earlier process did.
+        lower_is_better: whether the smallest dev value is the best.
+    """
+
+    def __init__(self, total: int, title: str, select_by: str, *, done: int = 0, lower_is_better: bool = False) -> None:
+        self.total, self.title, self.select_by, self.done = total, title, select_by, done
+        self.lower_is_better = lower_is_better
+        self.step, self.loss = done, float("nan")
+        self.losses: dict[str, float] = {}
+        self.dev: float | None = None
+        self.best: tuple[float, int] | None = None
+        self._start = time.monotonic()
+        self._live: Live | None = None
+        self._bar: Progress | None = None
+        self._plain: Ticks | None = None
+        if not _quiet and console.is_terminal:
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Speed())
+            self._bar = Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console)
+            self._task = self._bar.add_task(title, total=total, completed=done, unit="steps")
+            self._live = Live(self._panel(), console=console, transient=True, refresh_per_second=4)
+            self._live.start()
+        else:
+            self._plain = Ticks(total - done, title, "steps")
+
+    def tick(self) -> None:
+        """One step is done."""
+        self.step += 1
+        if self._bar is not None:
+            self._bar.advance(self._task)
+        if self._plain is not None:
+            self._plain.tick()
+
+    def logged(self, loss: float, losses: Mapping[str, float] | None = None) -> None:
+        """The loss of the last steps, and its terms with their weights."""
+        self.loss, self.losses = loss, dict(losses or {})
+        self._draw()
+
+    def judged(self, value: float) -> None:
+        """A dev result of the step that was done last."""
+        self.dev = value
+        if value == value and (self.best is None or (value < self.best[0]) == self.lower_is_better):
+            self.best = (value, self.step)
+        if self._live is None:
+            terms = ", ".join(f"{name} {term:.4f}" for name, term in self.losses.items()) if len(self.losses) > 1 else ""
+            left = f"{seconds_text(self.seconds_left())} left, " if self.step < self.total else ""
+            note(
+                f"  step {self.step} of {self.total}: loss {self.loss:.4f}{f' ({terms})' if terms else ''}, "
+                f"dev {self.select_by} {value:.4f}; {left}{memory_mb():,.0f} MB"
+            )
+        self._draw()
+        changed()
+
+    def seconds_left(self) -> float:
+        """At the pace of this process so far."""
+        spent = time.monotonic() - self._start
+        return spent / max(1, self.step - self.done) * max(0, self.total - self.step)
+
+    def close(self) -> None:
+        """Take the panel away; what it said last stays as a line."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            best = f", best dev {self.select_by} {self.best[0]:.4f} at step {self.best[1]}" if self.best else ""
+            spent = seconds_text(time.monotonic() - self._start)
+            note(f"{self.title}: {self.step:,} of {self.total:,} steps in {spent}, loss {self.loss:.4f}{best}")
+        if self._plain is not None:
+            self._plain.close()
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._panel())
+
+    def _panel(self) -> Group:
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(style="dim")
+        rows.add_column()
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
+        rows.add_row("loss", Text("–" if self.loss != self.loss else f"{self.loss:.4f}  {terms}".rstrip()))
+        best = f"  best {self.best[0]:.4f} at step {self.best[1]:,}" if self.best else ""
+        rows.add_row("dev", Text(f"{self.select_by} " + ("–" if self.dev is None else f"{self.dev:.4f}{best}")))
+        rows.add_row("memory", Text(f"{memory_mb():,.0f} MB"))
+        return Group(self._bar, rows) if self._bar is not None else Group(rows)
+
+
+def memory_mb() -> float:
+    """What this process holds in memory now, in MB; its peak where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, ValueError, IndexError):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+@contextlib.contextmanager
+def watching(watcher: Callable[[], None]) -> Iterator[None]:
+    """Call `watcher` inside the block whenever there is news: a dev result, a stage that begins."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def changed() -> None:
+    """There is news: tell those who watch."""
+    for watcher in list(_watchers):
+        watcher()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
@@ -192,9 +192,15 @@ class MeasureSpec(Schema):
 
 
 class ReportSpec(Schema):
-    """Language of the report's prose."""
+    """How the report speaks and what it shows.
 
-    language: Literal["en"] = "en"
+    Attributes:
+        language: of report.html and report.md: English or Korean. report.json is English.
+        examples: how many examples of each set are shown on which student and teacher disagree; 0 keeps every text out.
+    """
+
+    language: Literal["en", "ko"] = "en"
+    examples: StrictInt = Field(default=20, ge=0, le=100)
 
 
 class Recipe(Schema):

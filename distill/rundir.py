@@ -13,7 +13,7 @@ from . import __version__
 from .errors import RunError
 from .files import atomic_write, disk_errors, fingerprint, read_json, sha256_file, sha256_folder, write_json
 from .measure.hardware import installed
-from .progress import note
+from .progress import changed, note
 from .recipe import Recipe
 from .recipe_load import to_yaml
 from .report.words import public_name
@@ -42,6 +42,7 @@ class RunDir:
 
     Attributes:
         manifest: what manifest.json holds.
+        through: the stages that this process has been through, whether it ran them or not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,6 +52,7 @@ class RunDir:
         self.work = path / "work"
         self.log = path / "log.jsonl"
         self.manifest: dict[str, Any] = {}
+        self.through: list[str] = []
 
     def open(self, recipe: Recipe, *, force: bool) -> Recipe:
         """Begin a run here, or go on with the one that is here.
@@ -149,7 +151,9 @@ class RunDir:
         done = next((entry for entry in self.manifest["stages"] if entry["name"] == name), None)
         if done and done["key"] == key and done["outputs"] == self._hashes(outputs):
             note(f"{name}: unchanged")
+            self.through.append(name)
             return dict(done["facts"])
+        changed()
         start = time.perf_counter()
         facts = work()
         entry = {
@@ -162,6 +166,7 @@ class RunDir:
         stages = [entry if other["name"] == name else other for other in self.manifest["stages"]]
         self.manifest["stages"] = stages if entry in stages else [*stages, entry]
         self._save()
+        self.through.append(name)
         return facts
 
     def outputs(self, name: str) -> dict[str, str]:

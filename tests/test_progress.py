@@ -93,3 +93,86 @@ def test_an_error_inside_passes_through(screen):
 )
 def test_seconds(seconds, text):
     assert progress.seconds_text(seconds) == text
+
+
+def view(**options):
+    return progress.TrainingView(100, "training", "agreement_spearman", **options)
+
+
+def work(shown, steps):
+    for _ in range(steps):
+        shown.tick()
+
+
+def test_a_training_says_a_line_with_each_dev_result(screen, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "memory_mb", lambda: 1510.4)
+    stream = screen(False)
+    shown = view()
+    now[0] = 10.0
+    work(shown, 50)
+    shown.logged(0.5, {"cosine": 0.3, "matrix": 0.2})
+    shown.judged(0.9)
+    work(shown, 50)
+    shown.judged(0.8)
+    shown.close()
+    told = "loss 0.5000 (cosine 0.3000, matrix 0.2000), dev agreement_spearman"
+    assert [line for line in stream.getvalue().splitlines() if line.startswith("  step")] == [
+        f"  step 50 of 100: {told} 0.9000; 10 s left, 1,510 MB",
+        f"  step 100 of 100: {told} 0.8000; 1,510 MB",
+    ]
+
+
+def test_a_terminal_gets_a_panel_and_keeps_a_line(screen):
+    stream = screen(True)
+    shown = view(done=10)
+    work(shown, 20)
+    shown.logged(0.5, {"cosine": 0.3, "[red]matrix": 0.2})
+    shown.judged(0.9)
+    work(shown, 20)
+    shown.judged(0.8)
+    shown.close()
+    text = stream.getvalue()
+    for words in ("50/100", "cosine 0.3000", "[red]matrix 0.2000", "best 0.9000 at step 30", "memory", "left"):
+        assert words in text
+    assert "training: 50 of 100 steps in" in text.rstrip().splitlines()[-1]
+    assert "best dev agreement_spearman 0.9000 at step 30" in text
+
+
+def test_the_smallest_loss_is_the_best(screen):
+    screen(False)
+    shown = view(lower_is_better=True)
+    for value in (0.5, 0.2, float("nan"), 0.4):
+        shown.tick()
+        shown.judged(value)
+    assert shown.best == (0.2, 2)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_quiet_training_says_nothing(screen, terminal):
+    stream = screen(terminal)
+    progress.set_quiet(True)
+    shown = view()
+    shown.tick()
+    shown.logged(0.5)
+    shown.judged(0.9)
+    shown.close()
+    assert stream.getvalue() == ""
+
+
+def test_watchers_hear_of_dev_results(screen):
+    screen(False)
+    heard = []
+    with progress.watching(lambda: heard.append(1)):
+        view().judged(0.5)
+    view().judged(0.5)
+    assert heard == [1]
+
+
+def test_memory_is_that_of_this_process():
+    before = progress.memory_mb()
+    held = bytearray(60_000_000)
+    held[::4096] = b"x" * len(held[::4096])
+    assert 40 < progress.memory_mb() - before < 120
+    assert len(held)

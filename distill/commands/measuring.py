@@ -49,16 +49,31 @@ def measure(
 
 @app.command(short_help="Write the report of a run again.")
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/quickstart.")]) -> None:
-    """Write report.json, report.md and report.html of a run again, from its files alone.
+    """Write report.json, report.md, report.html and samples.csv of a run again, from its files alone.
+
+    Of a run that is not finished it tells what is there. Files that are missing or damaged are told in the page, and the
+    command ends with exit code 2.
 
     \b
     $ distill report runs/quickstart
     """
+    from ..errors import RunError
     from ..report.model import build_report
+    from ..report.status import status_lines
     from ..sealing import seal_again
 
     with exits.needs_train("distill report"):
-        built = build_report(run)
+        built = build_report(run, lenient=True)
         built.save(run)
         seal_again(run)
     show_result(built, run)
+    lines = status_lines(built)
+    if built.problems:
+        raise RunError(
+            "the report is written without what could not be read",
+            where=str(run),
+            got=" ".join(lines),
+            hint="delete the file and run the same command again, which makes it anew",
+        )
+    for line in lines:
+        typer.echo(f"note: {line}")

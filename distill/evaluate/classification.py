@@ -82,7 +82,8 @@ def evaluate_multilabel(
 
     Returns:
         As `evaluate_classification`, with "details": {"micro_f1", "macro_f1", "subset_accuracy", "per_label"},
-        "predictions": int64 [n, C] and "scores": 1 where all labels of an example are right.
+        "predictions": int64 [n, C], "scores": 1 where all labels of an example are right, and "counts": int64 [n, 3], labels
+        that are right, guessed and there.
 
     Raises:
         DataError: a row has no labels, or the shapes do not fit.
@@ -107,7 +108,7 @@ def evaluate_multilabel(
     counts = np.stack([(guesses & gold).sum(1), guesses.sum(1), gold.sum(1)], axis=1)
     sums = resampled_sums(counts, rounds=rounds, seed=seed)
     interval = percentile_interval(f1(sums[:, 0], sums[:, 1], sums[:, 2]))
-    return _result(value, interval, details, guesses.astype(np.int64), hits, broken)
+    return {**_result(value, interval, details, guesses.astype(np.int64), hits, broken), "counts": counts}
 
 
 def evaluate_regression(scores: np.ndarray, labels: np.ndarray, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def evaluate_tokens(
     Returns:
         {"value": micro F1, "ci95", "n": sentences, "details": {"precision", "recall", "f1", "macro_f1", "token_accuracy",
         "entities", "per_type": {type: {"precision", "recall", "f1", "support"}}}, "predictions": the tags by name,
+        "counts": int64 [n, 3], entities that are right, found and there,
         "scores": float64 [n], the F1 of each sentence, 1 where there is no entity and none is found}. Where neither has an
         entity at all, the F1 is 0.
 
@@ -74,6 +75,7 @@ def evaluate_tokens(
             "per_type": per_type,
         },
         "predictions": guesses,
+        "counts": counts.astype(np.int64),
         "scores": np.where(counts[:, 1:].sum(1) == 0, 1.0, f1(counts[:, 0], counts[:, 1], counts[:, 2])),
     }
 

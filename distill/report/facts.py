@@ -72,7 +72,11 @@ class StudentFacts(Facts):
 
 
 class StageFacts(Facts):
-    """One stage of training."""
+    """One stage of training.
+
+    Attributes:
+        layer_map: (teacher layer, student layer) of losses between inner states, 0-based; None where there are none.
+    """
 
     name: str = "main"
     steps: int | None = None
@@ -83,6 +87,7 @@ class StageFacts(Facts):
     best_value: float | None = None
     select_by: str | None = None
     stopped: str | bool | None = None
+    layer_map: list[tuple[int, int]] | None = None
 
 
 class TrainingFacts(Facts):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .schema import Headline, Latency, Model
-from .words import LABELLED
+from .words import LABELLED, tell
 
 PREFERENCE = ("fast", "searched", "faithful", "fp32")
 CELL = (1, 32, 1)
@@ -31,7 +31,7 @@ def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
     task = first_evaluation(recipe) or next(iter(labelled), "agreement")
     metric, kind = _metric(models, task, str(recipe.get("task") or "embedding"))
     if best is None:
-        notes.append("no exported file passed its gate, so there is nothing to compare with the teacher")
+        notes.append(tell("no exported file passed its gate, so there is nothing to compare with the teacher"))
         nothing: dict[str, None] = dict.fromkeys(("retained", "smaller", "faster", "best"))
         return Headline(task=task, metric=metric, kind=kind, notes=tuple(notes), **nothing)
     return Headline(
@@ -78,13 +78,13 @@ def _metric(models: Sequence[Model], task: str, recipe_task: str) -> tuple[str, 
 def _retained(best: Model, teacher: Model | None, task: str, notes: list[str]) -> float | None:
     own = best.quality.get(task)
     if own is None or own.value is None:
-        notes.append(f"the quality of '{best.name}' on {task} was not measured")
+        notes.append(tell("the quality of '{name}' on {task} was not measured", name=best.name, task=task))
         return None
     if task == "agreement":
         return own.details.get("spearman", own.value)
     its = teacher.quality.get(task) if teacher else None
     if its is None or its.value is None or its.value <= 0:
-        notes.append(f"the teacher has no positive value on {task} to compare with")
+        notes.append(tell("the teacher has no positive value on {task} to compare with", task=task))
         return None
     return own.value / its.value
 
@@ -93,16 +93,16 @@ def _smaller(best: Model, teacher: Model | None, notes: list[str]) -> float | No
     own, its = best.file_mb, teacher.file_mb if teacher else None
     if own and its:
         return its / own
-    notes.append(f"the file size of {'the teacher' if own else repr(best.name)} is unknown")
+    notes.append(tell("the file size of {name} is unknown", name=tell("the teacher") if own else repr(best.name)))
     return None
 
 
 def _faster(best: Model, teacher: Model | None, notes: list[str]) -> float | None:
     own, its = row_at(best), row_at(teacher)
     if own is None or its is None:
-        missing = f"'{best.name}'" if own is None else "the teacher"
-        notes.append(f"{missing} was not timed at {CELL_WORDS}")
+        missing = f"'{best.name}'" if own is None else tell("the teacher")
+        notes.append(tell("{name} was not timed at {cell}", name=missing, cell=tell("batch 1, sequence 32, 1 thread")))
         return None
     if own.noisy or its.noisy:
-        notes.append("the speed was measured on a disturbed machine; measure again when it is calm")
+        notes.append(tell("the speed was measured on a disturbed machine; measure again when it is calm"))
     return speedup(best, teacher)

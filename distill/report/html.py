@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import yaml
+from collections.abc import Sequence
 
 from distill.errors import MissingExtra
 
-from .plots import curve, scatter
-from .precision import search_tables
-from .quality import quality_tables
+from .contents import Block, Code, Facts, Figure, Words, Worst, contents
+from .model import localised
 from .read import LogLine
 from .schema import Report
-from .sections import cost_facts, data_facts, environment_facts, model_facts, reproduce, usage
-from .tables import latency_table, loading_table, models_table, parity_table, training_table
-from .words import describe, figure, kept, metric_words, percent, ratio, verdict
+from .status import status_lines
+from .svg import printable
+from .tables import Table
+from .words import MISSING, figure, kept, known, metric_words, percent, ratio, speaking, spoken, tell, verdict
 
-WIDE, NARROW = 760, 360
+REFRESH_SECONDS = 20
+"""A page of a run that is going on is read again so often."""
+KINDS: dict[type, str] = {Table: "table", Words: "words", Facts: "facts", Figure: "figure", Code: "code", Worst: "worst"}
 
 
-def to_html(report: Report, log: Sequence[LogLine] = ()) -> str:
+def to_html(report: Report, log: Sequence[LogLine] = (), language: str | None = None) -> str:
     """The whole report as a page.
 
     Args:
         report: what to show.
-        log: lines of log.jsonl, for the training curve.
+        log: lines of log.jsonl, for the training curves.
+        language: en or ko; None: the recipe's.
 
     Raises:
         MissingExtra: jinja2 is not installed.
     """
+    with speaking(language or report.language):
+        return printable(_page(localised(report), log))
+
+
+def _page(report: Report, log: Sequence[LogLine]) -> str:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from markupsafe import Markup
@@ -38,45 +44,51 @@ def to_html(report: Report, log: Sequence[LogLine] = ()) -> str:
     page = Environment(
         loader=PackageLoader("distill.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    page.globals.update(tell=tell, known=known, kind=_kind, missing=MISSING)
     # Pictures are built as XML trees, which escape every text: the only markup that passes unescaped.
-    pictures = [scatter(report, width) for width in (WIDE, NARROW)]
-    curves = [curve(log, _select_by(report), width) for width in (WIDE, NARROW)]
+    page.filters["picture"] = Markup
+    head = report.headline
+    told = report.going is None or any(value is not None for value in (head.retained, head.smaller, head.faster))
     return page.get_template("report.html").render(
         report=report,
-        tiles=_tiles(report),
+        language=spoken(),
+        status=status_lines(report),
+        refresh=REFRESH_SECONDS if report.going is not None and report.going.live else None,
+        told=told,
+        pending=_pending(report),
+        tiles=_tiles(report) if told else [],
         verdict=verdict(report),
-        scatter=[Markup(picture) for picture in pictures if picture],
-        curve=[Markup(picture) for picture in curves if picture],
-        withheld=[model.name for model in report.models if model.note],
-        legend=[(model.name, describe(model)) for model in report.models],
-        models=models_table(report),
-        parity=parity_table(report),
-        search=search_tables(report),
-        quality=quality_tables(report),
-        latency=latency_table(report),
-        loading=loading_table(report),
-        training=training_table(report),
-        model_facts=model_facts(report),
-        data_facts=data_facts(report),
-        cost_facts=cost_facts(report),
-        environment_facts=environment_facts(report),
-        usage=usage(report),
-        reproduce=reproduce(report),
-        recipe=yaml.safe_dump(report.recipe, sort_keys=False, allow_unicode=True).rstrip(),
+        sections=contents(report, log),
     )
+
+
+def _kind(block: Block) -> str:
+    return KINDS[type(block)]
+
+
+def _pending(report: Report) -> set[str]:
+    """Stages to come of a run that is not finished: their sections say so where they are empty."""
+    return set() if report.going is None else set(report.going.left)
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
     """The headline as (number, word, explanation)."""
     head, best = report.headline, report.model(report.headline.best)
-    word = "agreement with the teacher" if head.task == "agreement" else "of the teacher's quality kept"
-    where = f"{metric_words(head.metric, head.kind)}, {'held-out text' if head.task == 'agreement' else head.task}"
+    agrees = head.task == "agreement"
+    word = tell("agreement with the teacher") if agrees else tell("of the teacher's quality kept")
+    where = f"{metric_words(head.metric, head.kind)}, {tell('held-out text') if agrees else head.task}"
+    quality = best.quality.get(head.task) if best else None
+    if quality is not None and quality.retained_ci95 is not None:
+        low, high = quality.retained_ci95
+        where += " " + tell("(95% interval {low} to {high})", low=f"{100 * low:.1f}", high=percent(high))
     teacher = report.model("teacher")
-    sizes = f"{figure(teacher.file_mb)} MB → {figure(best.file_mb)} MB" if teacher and best else "not known"
+    sizes = f"{figure(teacher.file_mb)} MB → {figure(best.file_mb)} MB" if teacher and best else ""
+    unknown = tell("not known")
+    cell = tell("one sentence of 32 tokens, 1 thread")
     return [
-        (percent(head.retained), word, where if kept(head) else "not known"),
-        _versus(head.smaller, "smaller", "larger", sizes if head.smaller else "not known"),
-        _versus(head.faster, "faster", "slower", "one sentence of 32 tokens, 1 thread" if head.faster else "not known"),
+        (percent(head.retained), word, where if kept(head) else unknown),
+        _versus(head.smaller, tell("smaller"), tell("larger"), sizes if head.smaller else unknown),
+        _versus(head.faster, tell("faster"), tell("slower"), cell if head.faster else unknown),
     ]
 
 
@@ -84,9 +96,3 @@ def _versus(value: float | None, more: str, less: str, explanation: str) -> tupl
     if value is not None and value < 0.995:
         return ratio(1 / value), less, explanation
     return ratio(value), more, explanation
-
-
-def _select_by(report: Report) -> str | None:
-    train = report.recipe.get("train")
-    value = train.get("select_by") if isinstance(train, Mapping) else None
-    return value if isinstance(value, str) else None

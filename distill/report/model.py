@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .disagreements import MOST
 from .facts import DataFacts, FinetuneFacts, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
+from .findings import Findings, Value, find
 from .headline import headline
 from .read import RunFiles, Variant, read_run
-from .schema import Cost, Gate, Model, Parity, Report, StageTime
-from .words import public_name, public_names
+from .schema import Cost, Gate, Going, Model, Parity, Report, StageTime
+from .words import public_name, public_names, spoken, tell
 
 __all__ = ["Report", "build_report"]
 
 ORDER = ("teacher", "student", "fp32", "fast", "faithful", "searched", "fp16")
 
 
-def build_report(run: Path) -> Report:
+STAGES = ("teacher", "data", "signals", "training", "student", "onnx", "parity", "quality", "measure")
+"""The stages of every run, in order; a task with a head has no stage of signals, and some runs have more."""
+
+
+def build_report(run: Path, *, lenient: bool = False, through: Sequence[str] | None = None) -> Report:
     """Gather the files of a run into one report. Reads files alone: the same files give the same report.
 
-    A model that failed its parity gate, or was made from one that did, or was never checked, gets no speed.
+    A model that failed its parity gate, or was made from one that did, or was never checked, gets no speed. The report is in
+    English whatever the recipe's language: pages are translated when they are written.
 
     Args:
-        run: a run folder with recipe.yaml, manifest.json, quality.json, parity.json, measure.json, log.jsonl.
+        run: a run folder with recipe.yaml, manifest.json, quality.json, parity.json, measure.json, log.jsonl, and
+            predictions/ where there are any.
+        lenient: report what is there: files that are missing or damaged are told under `problems`.
+        through: stages that the run which writes these files has been through, while it is going on; what an earlier run left
+            of later stages is not told. None: nobody writes.
 
     Raises:
-        RunError: a file is missing or damaged.
+        RunError: a file is missing or damaged; if lenient, manifest.json or recipe.yaml is.
     """
-    files = read_run(Path(run))
+    files = read_run(Path(run), lenient=lenient, through=through)
     manifest = files.manifest
     teacher = manifest.facts("teacher", TeacherFacts)
     student = manifest.facts("student", StudentFacts)
     signals = manifest.facts("signals", SignalFacts)
     training = manifest.facts("training", TrainingFacts)
     models = tuple(_model(name, files, teacher, student) for name in _names(files))
+    head = headline(models, files.recipe)
+    found = find(files.run, _values(models), _compared(head.best, models), _examples(files.recipe))
+    models = tuple(_with_tests(model, found) for model in models)
     return Report(
         name=manifest.name,
         seed=manifest.seed,
         created=manifest.created,
         toolkit=manifest.toolkit,
-        headline=headline(models, files.recipe),
+        headline=head,
         gates=tuple(_gate(name, files.parity.models[name]) for name in _sorted(set(files.parity.models))),
         models=models,
         cost=_cost(files, signals, training),
@@ -53,7 +69,64 @@ def build_report(run: Path) -> Report:
         search=files.parity.search,
         environment=_environment(files),
         recipe=public_names(files.recipe),
+        slices=found.slices,
+        disagreements=found.disagreements,
+        problems=files.problems + found.problems,
+        going=_going(files, through is not None),
     )
+
+
+def _values(models: Sequence[Model]) -> list[Value]:
+    """What quality.json says, as `find` takes it."""
+    return [(task, quality.kind, model.name, quality.value) for model in models for task, quality in model.quality.items()]
+
+
+def _compared(best: str | None, models: Sequence[Model]) -> str | None:
+    """Whose examples are shown: the best file's, else the student's."""
+    names = [model.name for model in models if model.quality and model.role != "teacher"]
+    return next((name for name in (best, "student", *names) if name in names), None)
+
+
+def _examples(recipe: dict[str, Any]) -> int:
+    """How many disagreements of each task the recipe wants to see."""
+    part = recipe.get("report")
+    count = part.get("examples", MOST) if isinstance(part, dict) else MOST
+    return count if isinstance(count, int) else MOST
+
+
+def _with_tests(model: Model, found: Findings) -> Model:
+    """The model with the intervals and tests that its predictions give."""
+    quality = dict(model.quality)
+    for task, part in model.quality.items():
+        if (model.name, task) in found.kept:
+            kept, against = found.kept[model.name, task]
+            quality[task] = part.model_copy(update={"retained_ci95": kept, "against_teacher": against})
+    return model.model_copy(update={"quality": quality})
+
+
+def _going(files: RunFiles, live: bool) -> Going | None:
+    """What is done and left of a run that is not finished."""
+    manifest = files.manifest
+    if manifest.finished is not None:
+        return None
+    done = tuple(stage.name for stage in manifest.stages)
+    embedding = files.recipe.get("task", "embedding") == "embedding"
+    left = [name for name in STAGES if name not in done and (embedding or name != "signals")]
+    updated = datetime.now(UTC).isoformat(timespec="seconds") if live else None
+    return Going(done=done, left=(*left, "report"), updated=updated, live=live)
+
+
+def localised(report: Report) -> Report:
+    """The report with its notes in the language of the moment; report.json has them in English."""
+    if spoken() == "en":
+        return report
+    parity = {model.name: model.parity for model in report.models if model.parity is not None}
+    models = tuple(
+        model.model_copy(update={"note": _doubt(model.name, parity)}) if model.note is not None else model
+        for model in report.models
+    )
+    notes = headline(models, report.recipe).notes
+    return report.model_copy(update={"models": models, "headline": report.headline.model_copy(update={"notes": notes})})
 
 
 def _sorted(names: set[str]) -> list[str]:
@@ -81,7 +154,7 @@ def _model(name: str, files: RunFiles, teacher: TeacherFacts, student: StudentFa
         embedding_params=facts.embedding_params,
         file_mb=variant.file_mb or (None if variant.role == "export" else facts.file_mb),
         quality=files.quality.of(name, str(files.recipe.get("task") or "embedding")),
-        latency=() if note else variant.latency,
+        latency=() if note else tuple(row.told() for row in variant.latency),
         load_ms=None if note else variant.load_ms,
         peak_rss_mb=variant.peak_rss_mb,
         parity=parity,
@@ -103,12 +176,13 @@ def _unmeasured(name: str) -> Variant:
 def _doubt(name: str, parity: dict[str, Parity], seen: tuple[str, ...] = ()) -> str | None:
     """Why the numbers of an exported file cannot be trusted, or None: it and what it was compared with passed."""
     if name not in parity:
-        return "its parity was not checked, so it gets no speed"
+        return tell("its parity was not checked, so it gets no speed")
     if not parity[name].passed:
-        return f"failed its parity gate ({parity[name].gate or 'no gate noted'}), so it gets no speed"
+        gate = parity[name].gate or tell("no gate noted")
+        return tell("failed its parity gate ({gate}), so it gets no speed", gate=gate)
     reference = parity[name].reference
     if reference in parity and reference not in (*seen, name) and _doubt(reference, parity, (*seen, name)):
-        return f"its reference '{reference}' failed the parity gate, so it gets no speed"
+        return tell("its reference '{name}' failed the parity gate, so it gets no speed", name=reference)
     return None
 
 

@@ -1,22 +1,24 @@
-"""The two pictures of the report: quality against latency, and how training went."""
+"""The pictures of the report: quality against latency, how training went, and how large everything is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from .headline import CELL
 from .read import LogLine
 from .schema import Latency, Model, Report
 from .svg import Board, Box, Scale, place
 from .tables import cell_words, grid_cells
-from .words import figure, metric_words, points
+from .words import MISSING, figure, metric_words, points, tell
 
 SHAPES = {"teacher": "circle", "student": "square", "export": "diamond"}
 Point = tuple[float, float]
+LOWER_IS_BETTER = frozenset({"loss"})
 
 
 def scatter(report: Report, width: int = 760) -> str | None:
-    """Quality over latency, one mark per variant, with the 95% interval of its quality.
+    """Quality over latency, one mark per variant, with the 95% intervals of both, and the front of those none beats in both.
 
     Args:
         report: only variants with both numbers are drawn.
@@ -31,26 +33,36 @@ def scatter(report: Report, width: int = 760) -> str | None:
     if len(shown) < 2:
         return None
     left, right, top, bottom = 52, width - 16, 44, 352
-    spread = [row.p50_ms for _, row, _, _ in shown]
+    spread = [end for _, row, _, _ in shown for end in (row.p50_ci95 or (row.p50_ms,))]
     lows, highs = [value[0] for _, _, _, value in shown], [value[1] for _, _, _, value in shown]
     room = max(max(highs) - min(lows), 0.002)
     x = Scale(min(spread) / 1.6, max(spread) * 1.6, left, right, log=True)
     y = Scale(min(lows) - 0.12 * room, max(highs) + 0.3 * room, bottom, top)
-    words = "; ".join(f"{model.name}: {points(value)} at {figure(row.p50_ms)} ms" for model, row, value, _ in shown)
-    name, kind = f"scatter-{width}", metric_words(report.headline.metric)
-    board = Board(width, 404, name=name, title="Quality against latency", description=words, css_class=_size(width))
+    words = "; ".join(
+        tell("{name}: {quality} at {ms} ms", name=model.name, quality=points(value), ms=figure(row.p50_ms))
+        for model, row, value, _ in shown
+    )
+    name, kind = f"scatter-{width}", metric_words(report.headline.metric, report.headline.kind)
+    board = Board(width, 404, name=name, title=tell("Quality against latency"), description=words, css_class=_size(width))
     few = 6 if width > 500 else 4
     board.axes(x, y, [(tick, f"{tick:g}") for tick in x.ticks(few)], [(tick, f"{100 * tick:g}") for tick in y.ticks(5)])
-    board.text(0, 18, _shortened(f"{kind}, {'agreement' if task == 'agreement' else task} (points of 100)", width), "label")
-    board.text(right, 397, f"median ms, {cell_words(cell)}, log scale", "label", "end")
-    taken: list[Box] = []
+    named = tell("agreement") if task == "agreement" else task
+    board.text(0, 18, _shortened(tell("{metric}, {task} (points of 100)", metric=kind, task=named), width), "label")
+    board.text(right, 397, tell("median ms, {cell}, log scale", cell=cell_words(cell)), "label", "end")
+    edge = [(x(ms), y(value)) for ms, value in front([(row.p50_ms, value) for _, row, value, _ in shown])]
+    board.path(edge, "front")
+    taken: list[Box] = [box for ends in pairwise(edge) for box in _along(*ends)]
     for _, row, value, ends in shown:
         px = x(row.p50_ms)
         taken += [(px - 8, y(value) - 8, px + 8, y(value) + 8), (px - 3, y(ends[1]), px + 3, y(ends[0]))]
+        if row.p50_ci95:
+            taken.append((x(row.p50_ci95[0]), y(value) - 2, x(row.p50_ci95[1]), y(value) + 2))
     for model, row, value, ends in shown:
         px, py = x(row.p50_ms), y(value)
         css = f"{model.role}{' best' if model.name == report.headline.best else ''}"
         board.line(px, y(ends[0]), px, y(ends[1]), f"whisker {css}")
+        if row.p50_ci95:
+            board.line(x(row.p50_ci95[0]), py, x(row.p50_ci95[1]), py, f"across {css}")
         board.mark(px, py, SHAPES[model.role], f"mark {css}", 7 if "best" in css else 6)
         taken.append(
             _label(board, model, row, value, (px, py, y(ends[1]), y(ends[0])), taken, (left, 24, right + 14, bottom - 2))
@@ -74,41 +86,124 @@ def curve(log: Sequence[LogLine], select_by: str | None, width: int = 760) -> st
         return None
     last = max(step for series in (dev[1], *losses.values()) for step, _ in series)
     left, right = 52, width - 16
-    x = Scale(0, max(last, 1), left, right)
-    parts = ([(metric_words(dev[0]), {"": dev[1]})] if dev[1] else []) + ([("Loss terms, weighted", losses)] if losses else [])
-    height = 30 + 190 * len(parts)
-    said = [f"{title}: from {figure(line[0][1])} to {figure(line[-1][1])}" for title, lines in parts for line in lines.values()]
-    name = f"curve-{width}"
-    board = Board(width, height, name=name, title="Training", description="; ".join(said), css_class=_size(width))
-    for number, (title, lines) in enumerate(parts):
-        _panel(board, x, 190 * number, title, lines, starts, best=number == 0 and bool(dev[1]))
-    board.text(right, height - 4, "optimizer steps", "label", "end")
+    named = {"": dev[1]} if dev[1] else {}
+    said = [
+        tell("{name}: from {first} to {last}", name=title, first=figure(line[0][1]), last=figure(line[-1][1]))
+        for title, line in [*((metric_words(dev[0]), line) for line in named.values()), *losses.items()]
+    ]
+    columns = 2 if width > 500 and len(losses) > 1 else 1
+    top = 190 * len(named)
+    height = top + (22 + 184 * -(-len(losses) // columns) if losses else 0) + 26
+    board = Board(
+        width, height, name=f"curve-{width}", title=tell("Training"), description="; ".join(said), css_class=_size(width)
+    )
+    if dev[1]:
+        _panel(board, Scale(0, max(last, 1), left, right), 0, 0, metric_words(dev[0]), dev[1], starts, css="c0", best=dev[0])
+    if losses:
+        board.text(0, top + 18, tell("Loss terms, weighted"), "label")
+    wide = (width - 16 * (columns - 1)) / columns
+    for number, (name, line) in enumerate(losses.items()):
+        start = (wide + 16) * (number % columns)
+        x = Scale(0, max(last, 1), start + left, start + wide - 16)
+        most = int((wide - 20) / 7.5)
+        title = name if len(name) <= most else name[: most - 1] + "…"
+        _panel(board, x, start, top + 22 + 184 * (number // columns), title, line, starts, css=f"c{number % 4}")
+    board.text(right, height - 4, tell("optimizer steps"), "label", "end")
     return board.render()
 
 
-def _panel(board: Board, x: Scale, top: float, title: str, lines: dict[str, list[Point]], starts: list[int], best: bool) -> None:
-    """One plot: title above, lines by name, dashed lines where a stage starts, and a mark at the best point."""
-    values = [value for line in lines.values() for _, value in line]
+def _panel(
+    board: Board,
+    x: Scale,
+    left: float,
+    top: float,
+    title: str,
+    line: list[Point],
+    starts: list[int],
+    *,
+    css: str,
+    best: str | None = None,
+) -> None:
+    """One plot: title above, a line, dashed lines where a stage starts, and a mark at the best point of a dev metric."""
+    values = [value for _, value in line]
     low, high = min(values), max(values)
-    log, wide = low > 0 and high / low > 20, board.width > 500
+    log = low > 0 and high / low > 20
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.01
     low, high = (low / 1.2, high * 1.2) if log else (low - margin, high + margin)
-    y = Scale(low, high, top + 158, top + 34, log)
-    x_ticks = [(tick, f"{tick:,.0f}") for tick in x.ticks(6 if wide else 4) if tick == int(tick)]
+    y = Scale(low, high, top + 152, top + 30, log)
+    few = max(2, int((x.end - x.start) / 90))
+    x_ticks = [(tick, f"{tick:,.0f}") for tick in x.ticks(few) if tick == int(tick)]
     board.axes(x, y, x_ticks, [(tick, figure(tick, 3)) for tick in y.ticks(4)])
     for start in starts:
         board.line(x(start), y.start, x(start), y.end, "stage")
-    board.text(0, top + 18, title, "label")
-    right, level = x.end, top + (18 if wide else 46)
-    for number, (name, line) in reversed(list(enumerate(lines.items()))):
-        board.path([(x(step), y(value)) for step, value in _binned(line)], f"line c{number % 4}")
-        if name:
-            board.text(right, level, name, f"label c{number % 4}", "end")
-            right, level = (right - 7.4 * len(name) - 16, level) if wide else (right, level + 16)
-    if best:
-        step, value = max(lines[""], key=lambda point: point[1])
+    board.text(left, top + 18, title, f"label {css}" if best is None else "label")
+    points_at = [(x(step), y(value)) for step, value in _binned(line)]
+    if len(points_at) == 1:
+        board.mark(*points_at[0], "circle", f"dot {css}", 3)
+    board.path(points_at, f"line {css}")
+    if best is not None:
+        step, value = (min if best in LOWER_IS_BETTER else max)(line, key=lambda point: point[1])
         board.mark(x(step), y(value), "circle", "mark best", 5)
-        board.text(x.end, top + 18, f"best {value:.4f}", "label strong", "end")
+        board.text(x.end, top + 18, tell("best {value}", value=f"{value:.4f}"), "label strong", "end")
+
+
+def sizes(report: Report, width: int = 760) -> str | None:
+    """File size and peak memory of every variant, as bars from 0.
+
+    Args:
+        report: variants without a number have no bar.
+        width: of the picture.
+
+    Returns:
+        SVG markup, or None where no size is known.
+    """
+    shown = [model for model in report.models if model.file_mb or model.peak_rss_mb]
+    if not shown:
+        return None
+    groups = [
+        (tell("File, MB"), [(model, model.file_mb) for model in shown]),
+        (tell("Peak memory, MB"), [(model, model.peak_rss_mb) for model in shown]),
+    ]
+    groups = [(title, rows) for title, rows in groups if any(value for _, value in rows)]
+    columns = 2 if width > 500 and len(groups) > 1 else 1
+    wide = (width - 24 * (columns - 1)) / columns
+    tall = 30 + 26 * len(shown)
+    said = "; ".join(
+        f"{title}: " + ", ".join(f"{model.name} {figure(value)}" for model, value in rows if value) for title, rows in groups
+    )
+    board = Board(
+        width,
+        tall * -(-len(groups) // columns),
+        name=f"sizes-{width}",
+        title=tell("Size and memory"),
+        description=said,
+        css_class=_size(width),
+    )
+    names = min(130.0, 12 + 7.6 * max(len(model.name) for model in shown))
+    for number, (title, rows) in enumerate(groups):
+        left, top = (wide + 24) * (number % columns), tall * (number // columns)
+        board.text(left, top + 16, title, "label")
+        most = max(value or 0 for _, value in rows)
+        for row, (model, value) in enumerate(rows):
+            middle = top + 40 + 26 * row
+            css = f"{model.role}{' best' if model.name == report.headline.best else ''}"
+            board.text(left, middle + 4, _shortened(model.name, int(names)), "label strong")
+            if value:
+                length = max(2.0, (wide - names - 64) * value / most)
+                board.bar(left + names, middle - 8, length, 16, f"mark {css}")
+                board.text(left + names + length + 8, middle + 4, figure(value), "label")
+            else:
+                board.text(left + names, middle + 4, MISSING, "label")
+    return board.render()
+
+
+def front(found: Sequence[Point]) -> list[Point]:
+    """The (cost, value) pairs that none beats in both, from the cheapest on."""
+    kept: list[Point] = []
+    for cost, value in sorted(set(found), key=lambda point: (point[0], -point[1])):
+        if not kept or value > kept[-1][1]:
+            kept.append((cost, value))
+    return kept
 
 
 def _series(log: Sequence[LogLine], select_by: str | None) -> tuple[tuple[str, list[Point]], dict[str, list[Point]], list[int]]:
@@ -172,6 +267,12 @@ def _label(
     if detail:
         board.text(px, py + 15, detail, "label", anchor)
     return boxes[index]
+
+
+def _along(start: Point, end: Point, steps: int = 12) -> list[Box]:
+    """Small boxes along a line, so that labels keep off it."""
+    places = [tuple(a + (b - a) * step / steps for a, b in zip(start, end, strict=True)) for step in range(1, steps)]
+    return [(px - 3, py - 2, px + 3, py + 2) for px, py in places]
 
 
 def _size(width: int) -> str:

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .schema import Model, Quality, Report
+from .schema import Model, Quality, Report, Slice
 from .tables import Table
-from .words import KINDS, MISSING, detail, metric_words, pair_words, percent, points, whole
+from .words import (
+    KINDS,
+    MISSING,
+    detail,
+    known,
+    metric_words,
+    pair_words,
+    percent,
+    points,
+    signed,
+    signed_interval,
+    tell,
+    whole,
+)
 
 MOST_PARTS = 20
 
@@ -21,10 +34,12 @@ def quality_tables(report: Report) -> list[Table]:
         n = max(quality.n for _, quality in measured)
         languages = measured[0][1].languages
         named = f"{task} ({pair_words(languages)})" if languages else task
-        title = "Agreement with the teacher on held-out text" if task == "agreement" else named
+        title = tell("Agreement with the teacher on held-out text") if task == "agreement" else named
         if metrics:
-            columns = ("Model", *(metric_words(name, measured[0][1].kind) for name in metrics))
-            tables.append(Table(f"{title}, n = {whole(n)}", columns, tuple(rows), marked=report.headline.best))
+            columns = (tell("Model"), *(metric_words(name, measured[0][1].kind) for name in metrics))
+            tables.append(
+                Table(tell("{title}, n = {n}", title=title, n=whole(n)), columns, tuple(rows), marked=report.headline.best)
+            )
         tables += _parts_table(report, title, measured)
         tables += _vectors_table(report, title, measured)
     return tables
@@ -53,10 +68,12 @@ def language_tables(report: Report) -> list[Table]:
         }
         rows = [(pair_words(pair), ", ".join(pairs[pair]), *map(points, row)) for pair, row in values.items()]
         means = [_mean(list(column)) for column in zip(*values.values(), strict=True)]
-        rows.append(("Mean of the languages", MISSING, *map(points, means)))
+        rows.append((tell("Mean of the languages"), MISSING, *map(points, means)))
         metric = metric_words(next(iter(sets.values()))[1], kind)
-        columns = ("Languages", "Sets", *(model.name for model in models))
-        tables.append(Table(f"{title} by language, {metric}", columns, tuple(rows), text_columns=2))
+        columns = (tell("Languages"), tell("Sets"), *(model.name for model in models))
+        tables.append(
+            Table(tell("{title} by language, {metric}", title=known(title), metric=metric), columns, tuple(rows), text_columns=2)
+        )
     return tables
 
 
@@ -72,7 +89,7 @@ def _vectors_table(report: Report, title: str, measured: list[tuple[Model, Quali
         (
             model.name,
             str(row.dim),
-            f"{row.precision}, rescored" if row.rescore else row.precision,
+            tell("{precision}, rescored", precision=row.precision) if row.rescore else row.precision,
             whole(row.bytes_per_vector),
             points(row.value),
             percent(row.retained),
@@ -82,12 +99,21 @@ def _vectors_table(report: Report, title: str, measured: list[tuple[Model, Quali
     ]
     if len(rows) <= len({row[0] for row in rows}):
         return []
-    columns = ("Model", "Dimensions", "Numbers", "Bytes a vector", metric_words(measured[0][1].metric, "sts"), "Retained")
-    notes = (
-        "Retained: of the teacher's whole float32 vectors. int8 takes its range from dev text; binary keeps signs; rescored: the "
-        "first sentence keeps its full vector.",
+    columns = (
+        tell("Model"),
+        tell("Dimensions"),
+        tell("Numbers"),
+        tell("Bytes a vector"),
+        metric_words(measured[0][1].metric, "sts"),
+        tell("Retained"),
     )
-    return [Table(f"{title}, smaller vectors", columns, tuple(rows), notes)]
+    notes = (
+        tell(
+            "Retained: of the teacher's whole float32 vectors. int8 takes its range from dev text; binary keeps signs; rescored: "
+            "the first sentence keeps its full vector."
+        ),
+    )
+    return [Table(tell("{title}, smaller vectors", title=title), columns, tuple(rows), notes)]
 
 
 def _parts_table(report: Report, title: str, measured: list[tuple[Model, Quality]]) -> list[Table]:
@@ -106,5 +132,37 @@ def _parts_table(report: Report, title: str, measured: list[tuple[Model, Quality
         for name in names
     ]
     left = len(parts) - len(names)
-    notes = (f"{left} more that occur less often are not shown.",) if left else ()
-    return [Table(f"{title}, F1 of each", ("Label", "Examples", *models), tuple(rows), notes)]
+    notes = (tell("{n} more that occur less often are not shown.", n=left),) if left else ()
+    return [Table(tell("{title}, F1 of each", title=title), (tell("Label"), tell("Examples"), *models), tuple(rows), notes)]
+
+
+def slice_tables(report: Report) -> list[Table]:
+    """Teacher and student on parts of every set: by length, by label, by language."""
+    titles = {"length": tell("by length"), "label": tell("by label"), "language": tell("by language")}
+    firsts = {"length": tell("Characters"), "label": tell("Label"), "language": tell("Language")}
+    groups: dict[tuple[str, str], list[Slice]] = {}
+    for part in report.slices:
+        groups.setdefault((part.task, part.by), []).append(part)
+    tables = []
+    for (task, by), parts in groups.items():
+        rows = [
+            (
+                part.name,
+                whole(part.n),
+                points(part.teacher),
+                points(part.student),
+                signed(None if part.student is None or part.teacher is None else part.student - part.teacher),
+                signed_interval(part.difference_ci95) or MISSING,
+            )
+            for part in parts
+        ]
+        columns = (
+            firsts.get(by, by),
+            tell("Examples"),
+            tell("Teacher"),
+            parts[0].model,
+            tell("Difference"),
+            tell("95% interval"),
+        )
+        tables.append(Table(f"{task}, {titles.get(by, by)}", columns, tuple(rows)))
+    return tables

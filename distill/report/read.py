@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,7 +15,8 @@ from distill.errors import RunError
 from distill.files import read_json
 
 from .facts import DataFacts, Facts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
-from .schema import Latency, Parity, Quality, ShortVectors
+from .samples import Row, median_interval
+from .schema import Latency, Parity, Problem, Quality, ShortVectors
 from .search_facts import SearchFacts
 from .words import LABELLED
 
@@ -115,6 +116,17 @@ class ParityFile(Part):
     search: SearchFacts = SearchFacts()
 
 
+class TimedRow(Latency):
+    """One row of measure.json, with its samples."""
+
+    samples_ms: tuple[float, ...] = ()
+
+    def told(self) -> Latency:
+        """The row as the report holds it: the samples made into the interval of their median."""
+        values = self.model_dump(exclude={"samples_ms"})
+        return Latency(**values | {"p50_ci95": median_interval(self.samples_ms)})
+
+
 class Variant(Part):
     """One variant of measure.json."""
 
@@ -125,7 +137,7 @@ class Variant(Part):
     file_mb: float | None = None
     load_ms: float | None = None
     peak_rss_mb: float | None = None
-    latency: tuple[Latency, ...] = ()
+    latency: tuple[TimedRow, ...] = ()
 
 
 class MeasureFile(Part):
@@ -161,37 +173,79 @@ class RunFiles:
     parity: ParityFile
     measure: MeasureFile
     log: tuple[LogLine, ...]
+    problems: tuple[Problem, ...] = ()
 
 
-def read_run(run: Path) -> RunFiles:
+def read_run(run: Path, *, lenient: bool = False, through: Collection[str] | None = None) -> RunFiles:
     """Read every file that a report needs.
 
     Args:
         run: a run folder, as `distill run` leaves it.
+        lenient: quality.json, parity.json, measure.json, log.jsonl and facts of stages that are missing or damaged are taken
+            as empty and told under `problems`; what a run that is not finished has not written yet is no problem.
+        through: the stages whose files count; None: all.
 
     Returns:
         The validated contents of recipe.yaml, manifest.json, quality.json, parity.json, measure.json, log.jsonl.
 
     Raises:
-        RunError: the folder or a file is missing, damaged or of another version.
+        RunError: the folder or a file is missing, damaged or of another version; if lenient, the folder, manifest.json or
+            recipe.yaml is.
     """
     if not run.is_dir():
         raise RunError("there is no run folder here", where=str(run), hint="name a folder that `distill run` made")
-    manifest = _parse(Manifest, run / "manifest.json")
+    manifest, problems = _parse(Manifest, run / "manifest.json"), list[Problem]()
+    if through is not None:
+        entries = tuple(entry for entry in manifest.stages if entry.name in through)
+        manifest = manifest.model_copy(update={"stages": entries, "finished": None})
+    wrong = _wrong_facts(manifest, run / "manifest.json")
+    if wrong and not lenient:
+        raise next(iter(wrong.values()))
+    if wrong:
+        stages = tuple(entry.model_copy(update={"facts": {}}) if entry.name in wrong else entry for entry in manifest.stages)
+        manifest = manifest.model_copy(update={"stages": stages})
+        problems += [Problem(file="manifest.json", what="damaged", place=name) for name in wrong]
+
+    def part(kind: type[P], name: str, empty: P) -> P:
+        """One file; if lenient, `empty` where it cannot be read."""
+        if through is not None and name.partition(".")[0] not in through:
+            return empty
+        try:
+            return _parse(kind, run / name)
+        except RunError as error:
+            there = (run / name).exists()
+            if not lenient:
+                raise
+            if there or manifest.finished is not None:
+                problems.append(Problem(file=name, what="damaged" if there else "missing", place=_place(error)))
+            return empty
+
+    quality = part(QualityFile, "quality.json", QualityFile(schema_version=1, tasks={}, models={}))
+    parity = part(ParityFile, "parity.json", ParityFile(schema_version=1, models={}))
+    measure = part(MeasureFile, "measure.json", MeasureFile(schema_version=1, variants=()))
+    if lenient:
+        log, found = read_log_leniently(run / "log.jsonl")
+        problems += [item for item in found if item.what != "missing" or manifest.finished is not None]
+    else:
+        log = read_log(run / "log.jsonl")
+    recipe = read_recipe(run / "recipe.yaml")
+    return RunFiles(run, recipe, manifest, quality, parity, measure, log, tuple(problems))
+
+
+def _wrong_facts(manifest: Manifest, path: Path) -> dict[str, RunError]:
+    """Stages whose facts are not what they should be."""
+    found: dict[str, RunError] = {}
     for stage, kind in FACTS.items():
         try:
             manifest.facts(stage, kind)
         except ValidationError as error:
-            raise _damaged(run / "manifest.json", error, f"stage '{stage}'") from error
-    return RunFiles(
-        run=run,
-        recipe=read_recipe(run / "recipe.yaml"),
-        manifest=manifest,
-        quality=_parse(QualityFile, run / "quality.json"),
-        parity=_parse(ParityFile, run / "parity.json"),
-        measure=_parse(MeasureFile, run / "measure.json"),
-        log=read_log(run / "log.jsonl"),
-    )
+            found[stage] = _damaged(path, error, f"stage '{stage}'")
+    return found
+
+
+def _place(error: RunError) -> str | None:
+    """Where a file is damaged, out of the error's own words."""
+    return error.message.partition("damaged at ")[2] or None
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -225,7 +279,7 @@ def read_log(path: Path) -> tuple[LogLine, ...]:
             continue
         try:
             lines.append(LogLine.model_validate(json.loads(text)))
-        except (json.JSONDecodeError, ValidationError) as error:
+        except (json.JSONDecodeError, ValidationError, RecursionError) as error:
             raise RunError(
                 "this line is damaged",
                 where=f"{path}, line {number}",
@@ -234,6 +288,38 @@ def read_log(path: Path) -> tuple[LogLine, ...]:
                 hint=AGAIN,
             ) from error
     return tuple(lines)
+
+
+def read_log_leniently(path: Path) -> tuple[tuple[LogLine, ...], tuple[Problem, ...]]:
+    """The lines of a training log that are whole, and what is wrong with it: a run that is cut off tears its last line."""
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError:
+        return (), (Problem(file=path.name, what="missing"),)
+    lines, wrong = list[LogLine](), list[int]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            if line.strip():
+                lines.append(LogLine.model_validate(json.loads(line)))
+        except (ValueError, RecursionError):  # pydantic's and json's errors among them
+            wrong.append(number)
+    told = ", ".join(map(str, wrong[:5])) + (" …" if len(wrong) > 5 else "")
+    return tuple(lines), (Problem(file=path.name, what="damaged", place=told),) if wrong else ()
+
+
+def read_samples(path: Path, *, without: Collection[str] = ()) -> list[Row]:
+    """Every timed run of measure.json, but those of some models; none where the file is missing or damaged."""
+    try:
+        measure = _parse(MeasureFile, path)
+    except RunError:
+        return []
+    return [
+        (variant.name, row.batch, row.sequence, row.threads, number, sample)
+        for variant in measure.variants
+        if variant.name not in without
+        for row in variant.latency
+        for number, sample in enumerate(row.samples_ms, start=1)
+    ]
 
 
 def _text(path: Path) -> str:
@@ -250,6 +336,8 @@ def _parse(kind: type[P], path: Path) -> P:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
         raise _damaged(path, error) from error
+    except RecursionError as error:
+        raise RunError("this file is damaged", where=str(path), got=error, expected="JSON", hint=AGAIN) from error
 
 
 def _damaged(path: Path, error: ValidationError, inside: str | None = None) -> RunError:

@@ -33,6 +33,20 @@ class ShortVectors(Part):
     bytes_per_vector: int
 
 
+class Against(Part):
+    """A model against its teacher on the same examples, by a paired bootstrap over them.
+
+    Attributes:
+        difference: value - teacher's value, 0..1.
+        ci95: its 95% interval.
+        p: two-sided chance of a difference so far from 0 where there is none.
+    """
+
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+
+
 class Quality(Part):
     """One model on one task.
 
@@ -42,6 +56,8 @@ class Quality(Part):
         ci95: bootstrap 95% interval.
         n: examples.
         retained: value / teacher's value; None for tasks that are relative to the teacher already.
+        retained_ci95: its 95% interval, by a paired bootstrap over the stored predictions.
+        against_teacher: the difference to the teacher, tested on the stored predictions.
         details: further metrics.
         kind: which task it is: sts, translation, agreement, classification, ...; of an agreement in a task with a head that task.
         parts: metric by metric for each label or type of entity: part -> metric -> value.
@@ -59,10 +75,16 @@ class Quality(Part):
     parts: dict[str, dict[str, float | None]] = Field(default={})
     languages: tuple[str, str] | None = None
     vectors: tuple[ShortVectors, ...] = ()
+    retained_ci95: tuple[float, float] | None = None
+    against_teacher: Against | None = None
 
 
 class Latency(Part):
-    """One row of the measuring grid: token ids in, sentence embedding or logits out. p99 needs 100 runs."""
+    """One row of the measuring grid: token ids in, sentence embedding or logits out. p99 needs 100 runs.
+
+    Attributes:
+        p50_ci95: 95% interval of the median, as if runs did not hang together; None where the samples were not kept.
+    """
 
     batch: int
     sequence: int
@@ -74,6 +96,7 @@ class Latency(Part):
     n: int
     sentences_per_s: float | None = None
     noisy: bool = False
+    p50_ci95: tuple[float, float] | None = None
 
 
 class Parity(Part):
@@ -165,8 +188,105 @@ class StageTime(Part):
     seconds: float
 
 
+class Example(Part):
+    """An example on which student and teacher disagree.
+
+    Attributes:
+        row: its place in the predictions file, from 0.
+        texts: one text, or two of a pair; long ones are cut.
+        teacher, student: what both said.
+        gold: what is right; None where nobody said.
+        size: how far apart they are, the largest first; what it is depends on the task.
+    """
+
+    row: int
+    texts: tuple[str, ...]
+    teacher: str
+    student: str
+    gold: str | None = None
+    size: float
+
+
+class Disagreements(Part):
+    """The worst examples of one task.
+
+    Attributes:
+        task: name of the set.
+        kind: of it, see `Quality`.
+        model: whose outputs `student` are.
+        n: examples of the set.
+        differing: on how many the two differ; of an agreement on plain text those with a cosine below 0.5.
+        examples: the worst ones.
+    """
+
+    task: str
+    kind: str
+    model: str
+    n: int
+    differing: int
+    examples: tuple[Example, ...]
+
+
+class Slice(Part):
+    """Teacher and student on a part of a set.
+
+    Attributes:
+        task: name of the set.
+        model: whose value `student` is.
+        by: length (characters), label or language.
+        name: of the part.
+        n: examples in it; below 10 it has no values.
+        teacher, student: the set's metric.
+        difference_ci95: 95% interval of student - teacher, paired.
+    """
+
+    task: str
+    model: str
+    by: str
+    name: str
+    n: int
+    teacher: float | None = None
+    student: float | None = None
+    difference_ci95: tuple[float, float] | None = None
+
+
+class Problem(Part):
+    """A file of the run that could not be read.
+
+    Attributes:
+        file: its name below the run folder.
+        what: missing, damaged (a part of it, or all), or unreadable (here: a package is not installed).
+        place: where in it, or which package.
+    """
+
+    file: str
+    what: Literal["missing", "damaged", "unreadable"]
+    place: str | None = None
+
+
+class Going(Part):
+    """A run that is not finished.
+
+    Attributes:
+        done: stages that are done.
+        left: stages to come, in order; the first one is under way, or where the run was cut off.
+        updated: when this was written.
+        live: whether the run itself wrote this and goes on.
+    """
+
+    done: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    updated: str | None = None
+    live: bool = False
+
+
 class Report(Part):
-    """Everything a run found out. `save` writes it in three forms."""
+    """Everything a run found out. `save` writes it in three forms, and the raw timings as CSV.
+
+    Attributes:
+        problems: files that are missing or damaged, and what is not shown for it.
+        going: what is done and left of a run that is not finished; None of one that is.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -187,6 +307,16 @@ class Report(Part):
     search: SearchFacts = SearchFacts()
     environment: dict[str, Any] = Field(default={})
     recipe: dict[str, Any]
+    slices: tuple[Slice, ...] = ()
+    disagreements: tuple[Disagreements, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    going: Going | None = None
+
+    @property
+    def language(self) -> str:
+        """The language of the pages, `report.language` of the recipe."""
+        part = self.recipe.get("report")
+        return str(part.get("language") or "en") if isinstance(part, dict) else "en"
 
     @property
     def task(self) -> str:
@@ -210,10 +340,11 @@ class Report(Part):
         return next((model for model in self.models if model.name == name), None)
 
     def save(self, run: Path) -> None:
-        """Write report.json, report.md and report.html into `run`, each atomically.
+        """Write report.json, report.md, report.html and samples.csv into `run`, each atomically.
 
         Args:
-            run: the run folder; its log.jsonl gives the training curve of the HTML form.
+            run: the run folder; its log.jsonl gives the training curves, its measure.json the samples. Those that
+                `problems` names are not read.
 
         Raises:
             RunError: log.jsonl is missing or damaged, or the disk refuses.
@@ -221,9 +352,14 @@ class Report(Part):
         """
         from .html import to_html
         from .markdown import to_markdown
-        from .read import read_log
+        from .read import read_log, read_log_leniently, read_samples
+        from .samples import samples_csv
 
-        html = to_html(self, read_log(run / "log.jsonl"))
+        lenient = bool(self.problems or self.going)
+        html = to_html(self, read_log_leniently(run / "log.jsonl")[0] if lenient else read_log(run / "log.jsonl"))
+        withheld = [model.name for model in self.models if model.note]
         write_json(run / "report.json", self.model_dump(mode="json"))
         atomic_write(run / "report.md", to_markdown(self))
         atomic_write(run / "report.html", html)
+        if self.going is None:
+            atomic_write(run / "samples.csv", samples_csv(read_samples(run / "measure.json", without=withheld)))

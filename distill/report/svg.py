@@ -6,10 +6,12 @@ Colours come from CSS classes of the page, which lets one picture serve light, d
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 Box = tuple[float, float, float, float]
 
 
@@ -82,7 +84,7 @@ class Board:
             },
         )
         ElementTree.SubElement(self.root, "title", {"id": f"{name}-title"}).text = title
-        ElementTree.SubElement(self.root, "desc", {"id": f"{name}-desc"}).text = description
+        ElementTree.SubElement(self.root, "desc", {"id": f"{name}-desc"}).text = printable(description)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, css: str) -> None:
         """A straight line."""
@@ -98,7 +100,7 @@ class Board:
         """Text with its baseline at `y`."""
         element = self._add("text", css, x=x, y=y)
         element.set("text-anchor", anchor)
-        element.text = words
+        element.text = printable(words)
 
     def mark(self, x: float, y: float, shape: str, css: str, size: float = 6) -> None:
         """A point: `circle`, `square` or `diamond`."""
@@ -113,6 +115,10 @@ class Board:
                 css,
                 d=f"M{x:.1f} {y - reach:.1f} L{x + reach:.1f} {y:.1f} L{x:.1f} {y + reach:.1f} L{x - reach:.1f} {y:.1f} Z",
             )
+
+    def bar(self, x: float, y: float, width: float, height: float, css: str) -> None:
+        """A filled rectangle from its upper left corner on."""
+        self._add("rect", css, x=x, y=y, width=width, height=height, rx=2)
 
     def axes(self, x: Scale, y: Scale, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> None:
         """A ground line, horizontal guides and tick labels; ticks are (value, words)."""
@@ -131,6 +137,11 @@ class Board:
     def _add(self, tag: str, css: str, **attributes: float | str) -> ElementTree.Element:
         values = {key: f"{value:.1f}" if isinstance(value, (int, float)) else value for key, value in attributes.items()}
         return ElementTree.SubElement(self.root, tag, {"class": css, **values})
+
+
+def printable(text: str) -> str:
+    """Text with every character that neither XML nor HTML may hold replaced by U+FFFD."""
+    return UNPRINTABLE.sub("\ufffd", text)
 
 
 def overlap(a: Box, b: Box) -> bool:

@@ -11,9 +11,11 @@ from .schema import Latency, Model, Report
 from .words import (
     LABELLED,
     MISSING,
+    chance,
     duration,
     figure,
     interval,
+    known,
     metric_words,
     millions,
     output_words,
@@ -21,14 +23,16 @@ from .words import (
     points,
     public_name,
     ratio,
+    signed,
+    signed_interval,
     small,
+    span,
+    tell,
     verdict,
     whole,
 )
 
 NOISY = "†"
-NOISY_NOTE = f"{NOISY} measured while the machine was disturbed (wall time well above CPU time, a wide spread, or high load)."
-WITHHELD = "withheld"
 
 
 @dataclass(frozen=True)
@@ -56,34 +60,51 @@ def models_table(report: Report, most_cells: int = 4) -> Table:
     tasks = sorted(
         {task for model in report.models for task in model.quality}, key=lambda task: (task != main, task == "agreement", task)
     )
-    columns = ["Model", *(_task_title(report, task) for task in tasks)]
+    columns = [tell("Model"), *(_task_title(report, task) for task in tasks)]
     if main != "agreement":
-        columns.append("Retained")
-    columns += ["File MB", "Params", *(f"p50\u00a0ms, {cell_words(cell)}" for cell in shown), "Faster"]
+        columns.append(tell("Retained"))
+    columns += [tell("File MB"), tell("Params")]
+    columns += [*(tell("p50\u00a0ms, {cell}", cell=cell_words(cell)) for cell in shown), tell("Faster")]
     rows, notes = [], []
     for model in report.models:
         row = [model.name, *(_quality(model, task) for task in tasks)]
         if main != "agreement":
             row.append(percent(_share(model, teacher, main)))
         row += [figure(model.file_mb), millions(model.params), *(_p50(model, cell) for cell in shown)]
-        rows.append((*row, WITHHELD if model.note else ratio(speedup(model, teacher, _speed_cell(cells)))))
+        rows.append((*row, tell("withheld") if model.note else ratio(speedup(model, teacher, _speed_cell(cells)))))
         if model.note:
             notes.append(f"{model.name}: {model.note}.")
-    notes.insert(0, "Quality in points of 100, with its 95% bootstrap interval. MB = 1,000,000 bytes.")
+    notes.insert(0, tell("Quality in points of 100, with its 95% bootstrap interval. MB = 1,000,000 bytes."))
     if cells:
         notes.append(
-            f"p50: median milliseconds from token ids to {output_words(report.task)} on the CPU, every variant in a process of "
-            "its own. "
-            f"1×32 is one text of 32 tokens. Faster: teacher in PyTorch / model, at {cell_words(_speed_cell(cells))}."
+            tell(
+                "p50: median milliseconds from token ids to {output} on the CPU, every variant in a process of its own. "
+                "1×32 is one text of 32 tokens. Faster: teacher in PyTorch / model, at {cell}.",
+                output=output_words(report.task),
+                cell=cell_words(_speed_cell(cells)),
+            )
         )
     if any(latency.noisy for model in report.models for latency in model.latency):
-        notes.append(NOISY_NOTE)
-    return Table("Models", tuple(columns), tuple(rows), tuple(notes), marked=report.headline.best)
+        notes.append(noisy_note())
+    return Table(tell("Models"), tuple(columns), tuple(rows), tuple(notes), marked=report.headline.best)
 
 
 def latency_table(report: Report) -> Table:
     """Every timed row of the grid."""
-    columns = ("Model", "Batch", "Sequence", "Threads", "p50 ms", "p90 ms", "p99 ms", "CPU ms", "Runs", "Sentences/s", "Faster")
+    columns = (
+        tell("Model"),
+        tell("Batch"),
+        tell("Sequence"),
+        tell("Threads"),
+        tell("p50 ms"),
+        tell("95% interval"),
+        tell("p90 ms"),
+        tell("p99 ms"),
+        tell("CPU ms"),
+        tell("Runs"),
+        tell("Sentences/s"),
+        tell("Faster"),
+    )
     teacher = report.model("teacher")
     rows = [
         (
@@ -92,6 +113,7 @@ def latency_table(report: Report) -> Table:
             str(row.sequence),
             str(row.threads),
             figure(row.p50_ms) + _mark(row),
+            span(figure(row.p50_ci95[0]), figure(row.p50_ci95[1])) if row.p50_ci95 else MISSING,
             figure(row.p90_ms),
             figure(row.p99_ms),
             figure(row.cpu_ms),
@@ -104,10 +126,13 @@ def latency_table(report: Report) -> Table:
     ]
     notes = [f"{model.name}: {model.note}." for model in report.models if model.note]
     notes += (
-        ["p99 is given from 100 runs on."] if any(row.p99_ms is None for model in report.models for row in model.latency) else []
+        [tell("p99 is given from 100 runs on.")]
+        if any(row.p99_ms is None for model in report.models for row in model.latency)
+        else []
     )
-    notes += [NOISY_NOTE] if any(row.noisy for model in report.models for row in model.latency) else []
-    return Table("Latency", columns, tuple(rows), tuple(notes), marked=report.headline.best)
+    notes += [tell("The interval is that of the median, as if runs did not hang together; every run stands in samples.csv.")]
+    notes += [noisy_note()] if any(row.noisy for model in report.models for row in model.latency) else []
+    return Table(tell("Latency"), columns, tuple(rows), tuple(notes), marked=report.headline.best)
 
 
 def loading_table(report: Report) -> Table:
@@ -117,30 +142,34 @@ def loading_table(report: Report) -> Table:
             model.name,
             model.path or MISSING,
             figure(model.file_mb),
-            WITHHELD if model.note else whole(model.load_ms),
+            tell("withheld") if model.note else whole(model.load_ms),
             whole(model.peak_rss_mb),
         )
         for model in report.models
     ]
-    columns = ("Model", "File or folder", "File MB", "Load ms", "Peak memory MB")
-    notes = ("Paths are relative to the run folder.",)
-    return Table("Loading", columns, tuple(rows), notes, marked=report.headline.best, text_columns=2)
+    columns = (tell("Model"), tell("File or folder"), tell("File MB"), tell("Load ms"), tell("Peak memory MB"))
+    notes = (
+        tell("Paths are relative to the run folder. Peak memory: of the whole process, libraries included, over the timed grid."),
+    )
+    return Table(tell("Size and memory"), columns, tuple(rows), notes, marked=report.headline.best, text_columns=2)
 
 
 def parity_table(report: Report) -> Table:
     """How close every exported file is to its reference."""
-    decides = {"regression": "Correlation"}.get(report.task, "Equal decisions") if report.task in LABELLED else None
+    decides = None
+    if report.task in LABELLED:
+        decides = tell("Correlation") if report.task == "regression" else tell("Equal decisions")
     columns = (
-        "Model",
-        "Reference",
-        "Gate",
-        "Passed",
+        tell("Model"),
+        tell("Reference"),
+        tell("Gate"),
+        tell("Passed"),
         *([decides] if decides else []),
-        "Max abs. error",
-        "Mean cosine",
-        "Min cosine",
-        "Batch invariance",
-        "Quantized nodes",
+        tell("Max abs. error"),
+        tell("Mean cosine"),
+        tell("Min cosine"),
+        tell("Batch invariance"),
+        tell("Quantized nodes"),
     )
     rows = []
     for model in report.models:
@@ -153,7 +182,7 @@ def parity_table(report: Report) -> Table:
                 model.name,
                 parity.reference,
                 parity.gate or MISSING,
-                "yes" if parity.passed else "NO",
+                tell("yes") if parity.passed else tell("NO"),
                 *([_cosine(parity.correlation if report.task == "regression" else parity.label_agreement)] if decides else []),
                 small(parity.max_abs),
                 _cosine(parity.mean_cosine),
@@ -162,7 +191,7 @@ def parity_table(report: Report) -> Table:
                 nodes,
             )
         )
-    return Table("Parity", columns, tuple(rows), (verdict(report),), marked=report.headline.best, text_columns=4)
+    return Table(tell("Parity"), columns, tuple(rows), (verdict(report),), marked=report.headline.best, text_columns=4)
 
 
 def training_table(report: Report) -> Table:
@@ -176,12 +205,81 @@ def training_table(report: Report) -> Table:
             stage.precision or MISSING,
             MISSING if stage.best_value is None else f"{stage.best_value:.4f}",
             whole(stage.best_step),
-            stage.stopped if isinstance(stage.stopped, str) else "stopped early" if stage.stopped else "ran to the end",
+            _ending(stage.stopped),
         )
         for stage in report.training.stages
     ]
-    columns = ("Stage", "Steps", "Epochs", "Time", "Precision", "Best dev value", "at step", "End")
-    return Table("Training", columns, tuple(rows))
+    columns = (
+        tell("Stage"),
+        tell("Steps"),
+        tell("Epochs"),
+        tell("Time"),
+        tell("Precision"),
+        tell("Best dev value"),
+        tell("at step"),
+        tell("End"),
+    )
+    return Table(tell("Training"), columns, tuple(rows))
+
+
+def against_table(report: Report) -> Table | None:
+    """Every model against its teacher on every set: what is kept, and whether the difference is more than chance."""
+    rows = [
+        (
+            model.name,
+            task,
+            metric_words(quality.metric, quality.kind),
+            whole(quality.n),
+            percent(quality.retained),
+            _percents(quality.retained_ci95),
+            signed(against.difference),
+            signed_interval(against.ci95),
+            chance(against.p),
+        )
+        for model in report.models
+        for task, quality in model.quality.items()
+        if (against := quality.against_teacher) is not None
+    ]
+    if not rows:
+        return None
+    columns = (
+        tell("Model"),
+        tell("Set"),
+        tell("Metric"),
+        tell("Examples"),
+        tell("Retained"),
+        tell("95% interval"),
+        tell("Difference"),
+        tell("95% interval"),
+        tell("p"),
+    )
+    notes = (
+        tell(
+            "Both models answer the same examples, so they are compared example by example (paired bootstrap). Difference: model "
+            "minus teacher, in points of 100. p: how often chance alone makes a difference so large; below 0.05 it is hardly "
+            "chance. Many rows make a small p more likely somewhere."
+        ),
+    )
+    return Table(tell("Against the teacher"), columns, tuple(rows), notes, marked=report.headline.best, text_columns=3)
+
+
+def noisy_note() -> str:
+    """What the mark of a disturbed timing means."""
+    return tell(
+        "{mark} measured while the machine was disturbed (wall time well above CPU time, a wide spread, or high load).",
+        mark=NOISY,
+    )
+
+
+def _percents(ci95: tuple[float, float] | None) -> str:
+    return MISSING if ci95 is None else span(f"{100 * ci95[0]:.1f}", percent(ci95[1]))
+
+
+def _ending(stopped: str | bool | None) -> str:
+    """How a stage ended."""
+    if stopped == "early" or stopped is True:
+        return tell("stopped early")
+    return tell("ran to the end") if stopped in ("planned end", None, False) else str(stopped)
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str], ...]:
@@ -197,7 +295,7 @@ def grid_cells(report: Report) -> list[tuple[int, int, int]]:
 def cell_words(cell: tuple[int, int, int]) -> str:
     """(1, 32, 1) -> `1×32`, batch × sequence; threads are told where there are more than one."""
     batch, sequence, threads = cell
-    return f"{batch}×{sequence}" + (f", {threads} threads" if threads > 1 else "")
+    return f"{batch}×{sequence}" + (tell(", {n} threads", n=threads) if threads > 1 else "")
 
 
 def losses_of(recipe: Mapping[str, Any]) -> str:
@@ -205,7 +303,11 @@ def losses_of(recipe: Mapping[str, Any]) -> str:
     told = []
     for stage in recipe.get("stages") or ():
         losses = stage.get("losses") or () if isinstance(stage, Mapping) else ()
-        terms = [f"{loss.get('name')} (weight {loss.get('weight', 1)})" for loss in losses if isinstance(loss, Mapping)]
+        terms = [
+            tell("{name} (weight {weight})", name=loss.get("name"), weight=loss.get("weight", 1))
+            for loss in losses
+            if isinstance(loss, Mapping)
+        ]
         told.append(f"{stage.get('name', 'main')}: {', '.join(terms)}" if terms else "")
     return "; ".join(text for text in told if text)
 
@@ -227,7 +329,9 @@ def _task_title(report: Report, task: str) -> str:
     metric = next(model.quality[task].metric for model in report.models if task in model.quality)
     kind = _kind(report, task)
     if task == "agreement":
-        return f"Agreement, {metric_words(metric, kind) if kind in LABELLED else metric.replace('_', ' ')}"
+        return tell(
+            "Agreement, {metric}", metric=metric_words(metric, kind) if kind in LABELLED else known(metric.replace("_", " "))
+        )
     return f"{task}, {metric_words(metric, kind)}"
 
 
@@ -247,7 +351,7 @@ def _share(model: Model, teacher: Model | None, task: str) -> float | None:
 
 def _p50(model: Model, cell: tuple[int, int, int]) -> str:
     row = row_at(model, cell)
-    return WITHHELD if model.note else MISSING if row is None else figure(row.p50_ms) + _mark(row)
+    return tell("withheld") if model.note else MISSING if row is None else figure(row.p50_ms) + _mark(row)
 
 
 def _mark(row: Latency) -> str:
@@ -260,5 +364,5 @@ def _cosine(value: float | None) -> str:
 
 def _invariance(value: float | Mapping[str, float | None] | None) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name.replace('_', ' ')} {figure(number)}" for name, number in value.items()) or MISSING
+        return ", ".join(f"{known(name.replace('_', ' '))} {figure(number)}" for name, number in value.items()) or MISSING
     return MISSING if value is None else f"{value:.6g}"

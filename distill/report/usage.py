@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from .schema import Report
+from .words import LABELLED, tell
 
 Code = tuple[str, str, str]
 TEXTS = '["A cat sits on the mat.", "The weather is fine."]'
 ASKED = '"Where does the cat sit?", "A cat sits on the mat."'
+PAD = "{ padding: true, truncation: true }"
 CLASSES = {"tokens": "AutoModelForTokenClassification", "spans": "AutoModelForQuestionAnswering"}
 
 
@@ -23,9 +26,49 @@ def task_usage(report: Report, folder: str, file: str) -> list[Code]:
     """
     onnx = _onnx_spans if report.task == "spans" else _onnx_labels
     return [
-        ("With transformers (PyTorch)", "python", _torch(report, folder)),
-        ("With onnxruntime alone", "python", onnx(report, folder, file)),
+        (tell("Python, with transformers (PyTorch)"), "python", _torch(report, folder)),
+        (tell("Python, with onnxruntime alone"), "python", onnx(report, folder, file)),
+        node_usage(report, folder, file),
     ]
+
+
+def node_usage(report: Report, folder: str, file: str) -> Code:
+    """How to run a student in Node with transformers.js; nothing is fetched.
+
+    Args:
+        report: of any task.
+        folder: the student's folder, as the code should name it.
+        file: the ONNX file, below it.
+    """
+    name = file.rpartition("/")[2].removesuffix(".onnx")
+    options = {"model_quantized": '{ dtype: "q8" }', "model": '{ dtype: "fp32" }'}.get(
+        name, f'{{ dtype: "fp32", model_file_name: "{name}" }}'
+    )
+    pair = _pairs(report) or report.task == "spans"
+    first, second = (ASKED if report.task == "spans" else TEXTS[1:-1]).split('", "')
+    texts = f'{first}", {{ text_pair: "{second}, padding: true, truncation: true }}' if pair else f"texts, {PAD}"
+    prompt = report.teacher.prompt or ""
+    given = f".map((text) => {json.dumps(prompt)} + text)" if prompt and report.task not in LABELLED else ""
+    kind = {
+        "embedding": "AutoModel",
+        "tokens": "AutoModelForTokenClassification",
+        "spans": "AutoModelForQuestionAnswering",
+    }.get(report.task, "AutoModelForSequenceClassification")
+    code = (
+        f'import {{ {kind}, AutoTokenizer, env }} from "@huggingface/transformers";\n\n'
+        "env.allowRemoteModels = false;\n"
+        'env.localModelPath = "./";\n'
+        f"const tokenizer = await AutoTokenizer.from_pretrained({json.dumps(folder)});\n"
+        f"const model = await {kind}.from_pretrained({json.dumps(folder)}, {options});\n"
+        + ("" if pair else f"const texts = {TEXTS}{given};\n")
+        + f"const inputs = await tokenizer({texts});\n"
+    )
+    ends = {
+        "embedding": "const { sentence_embedding } = await model(inputs);\nconsole.log(sentence_embedding.dims);",
+        "spans": "const { start_logits, end_logits } = await model(inputs);\nconsole.log(start_logits.dims, end_logits.dims);",
+    }
+    end = "const { logits } = await model(inputs);\nconsole.log(logits.tolist(), model.config.id2label);"
+    return tell("Node, with transformers.js"), "js", code + ends.get(report.task, end)
 
 
 def _torch(report: Report, folder: str) -> str:

@@ -1,11 +1,53 @@
-"""Numbers and findings in plain words, one spelling for every form of the report."""
+"""Numbers and findings in plain words, one spelling for every form of the report, in English and in Korean.
+
+Every text of the report goes through `tell`: the English words are the name of the text, `korean.KOREAN` holds the other
+language. A page is written inside `speaking(language)`; outside of one everything is English.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
+from .korean import KOREAN, clauses
 from .schema import Headline, Model, Report
+
+LANGUAGES = ("en", "ko")
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+@contextlib.contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Texts made inside the block are in this language; an unknown one is English."""
+    token = _language.set(language if language in LANGUAGES else "en")
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def spoken() -> str:
+    """The language of the moment: en or ko."""
+    return _language.get()
+
+
+def tell(words: str, **values: object) -> str:
+    """A text in the language of the moment.
+
+    Args:
+        words: the English text, with `{name}` where a value stands; it must be written out where `tell` is called.
+        values: what stands there.
+    """
+    return (KOREAN.get(words, words) if spoken() == "ko" else words).format(**values)
+
+
+def known(words: str) -> str:
+    """A text of one of the tables here, such as a metric's name, in the language of the moment; others stay as they are."""
+    return KOREAN.get(words, words) if spoken() == "ko" else words
+
 
 MISSING = "–"
 METRICS = {
@@ -98,7 +140,7 @@ STUDENTS = {
 
 def metric_words(metric: str, kind: str = "") -> str:
     """The metric's name for people; `kind` is the task that it was computed on."""
-    return OF_TASK.get(kind, {}).get(metric) or METRICS.get(metric, metric.replace("_", " "))
+    return known(OF_TASK.get(kind, {}).get(metric) or METRICS.get(metric, metric.replace("_", " ")))
 
 
 def pair_words(languages: tuple[str, str]) -> str:
@@ -108,12 +150,12 @@ def pair_words(languages: tuple[str, str]) -> str:
 
 def output_words(task: str) -> str:
     """What a model of a task gives, for which it is timed."""
-    return "logits" if task in LABELLED else "sentence embedding"
+    return tell("logits") if task in LABELLED else tell("sentence embedding")
 
 
 def percent(share: float | None) -> str:
-    """0.981 -> `98.1 %`."""
-    return MISSING if share is None else f"{100 * share:.1f} %"
+    """0.981 -> `98.1 %`; `98.1%` in Korean."""
+    return MISSING if share is None else f"{100 * share:.1f}{'' if spoken() == 'ko' else ' '}%"
 
 
 def points(value: float | None) -> str:
@@ -121,18 +163,44 @@ def points(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.2f}"
 
 
+def signed(value: float | None) -> str:
+    """A difference of qualities in points of 100: -0.0191 -> `-1.91`, 0.01 -> `+1.00`, 0 -> `0.00`."""
+    if value is None:
+        return MISSING
+    return "0.00" if abs(value) < 0.00005 else f"{100 * value:+.2f}"
+
+
 def detail(value: float | None) -> str:
     """A further metric: points of 100 for shares, counts and distances as they are."""
     return points(value) if value is None or abs(value) <= 1 else figure(value)
 
 
+def span(low: str, high: str) -> str:
+    """Two ends: `80.0–84.0`; `80.0~84.0` in Korean. A minus needs words between."""
+    if spoken() == "ko":
+        return f"{low} ~ {high}" if "-" in low + high else f"{low}~{high}"
+    return f"{low} to {high}" if "-" in low + high else f"{low}–{high}"
+
+
 def interval(ci95: tuple[float, float] | None) -> str:
     """(0.80, 0.84) -> `(80.0–84.0)`."""
-    return "" if ci95 is None else f"({100 * ci95[0]:.1f}–{100 * ci95[1]:.1f})"
+    return "" if ci95 is None else f"({span(f'{100 * ci95[0]:.1f}', f'{100 * ci95[1]:.1f}')})"
+
+
+def signed_interval(ci95: tuple[float, float] | None) -> str:
+    """(-0.03, 0.01) -> `(-3.00 to +1.00)`."""
+    return "" if ci95 is None else f"({span(signed(ci95[0]), signed(ci95[1]))})"
+
+
+def chance(p: float | None) -> str:
+    """A p-value: `0.032`, `< 0.001`."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """A positive number with `digits` significant digits and no exponent: 1.5234 -> `1.52`, 90.9 -> `90.9`."""
+    """A number with `digits` significant digits and no exponent: 1.5234 -> `1.52`, 90.9 -> `90.9`."""
     if value is None:
         return MISSING
     if value == 0:
@@ -152,27 +220,34 @@ def whole(value: float | None) -> str:
 
 
 def millions(value: int | None) -> str:
-    """22713216 -> `22.7M`; 9000 -> `9,000`."""
+    """22713216 -> `22.7M`, in Korean `2,271만`; 9000 -> `9,000`."""
     if value is None:
         return MISSING
-    return f"{value / 1e6:.1f}M" if value >= 100_000 else whole(value)
+    if value < 100_000:
+        return whole(value)
+    return f"{value / 1e4:,.0f}만" if spoken() == "ko" else f"{value / 1e6:.1f}M"
 
 
 def duration(seconds: float | None) -> str:
-    """312.4 -> `5 min 12 s`."""
+    """312.4 -> `5 min 12 s`, in Korean `5분 12초`."""
     if seconds is None:
         return MISSING
+    second, minute, hour = ("초", "분", "시간") if spoken() == "ko" else (" s", " min", " h")
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{second}"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest and not hours else ""]
+    parts = [
+        f"{hours}{hour}" if hours else "",
+        f"{minutes}{minute}" if minutes else "",
+        f"{rest}{second}" if rest and not hours else "",
+    ]
     return " ".join(part for part in parts if part)
 
 
 def ratio(value: float | None) -> str:
-    """5.31 -> `5.3×`."""
-    return MISSING if value is None else f"{value:.1f}×"
+    """5.31 -> `5.3×`, in Korean `5.3배`."""
+    return MISSING if value is None else f"{value:.1f}{'배' if spoken() == 'ko' else '×'}"
 
 
 def compared(value: float, more: str, less: str) -> str:
@@ -205,16 +280,19 @@ def public_names(value: Any) -> Any:
 
 
 def summary(headline: Headline) -> str:
-    """The headline as one plain sentence."""
+    """The headline as one plain sentence (two in Korean)."""
     if headline.best is None:
-        return "No exported file passed its gate."
+        return tell("No exported file passed its gate.")
+    who = known(STUDENTS[headline.best]) if headline.best in STUDENTS else tell("The file '{name}'", name=headline.best)
+    if spoken() == "ko":
+        metric = metric_words(headline.metric, headline.kind)
+        return clauses(who, headline, metric, percent(headline.retained))
     gains = [
         compared(headline.smaller, "smaller", "larger") if headline.smaller else "",
         compared(headline.faster, "faster", "slower") if headline.faster else "",
     ]
     gained = " and ".join(gain for gain in gains if gain)
     told = " and ".join(clause for clause in (kept(headline), f"is {gained}" if gained else None) if clause)
-    who = STUDENTS.get(headline.best, f"The file '{headline.best}'")
     return f"{who} {told or 'passed its gate; nothing could be compared with the teacher'}."
 
 
@@ -222,12 +300,12 @@ def verdict(report: Report) -> str:
     """One sentence on the gates."""
     failed = [gate.model for gate in report.gates if not gate.passed]
     if failed:
-        return "Failed its parity gate: " + ", ".join(failed) + "."
+        return tell("Failed its parity gate: {names}.", names=", ".join(failed))
     if not report.gates:
-        return "No exported file was checked."
-    return f"Every exported file passed its parity gate ({len(report.gates)} of {len(report.gates)})."
+        return tell("No exported file was checked.")
+    return tell("Every exported file passed its parity gate ({n} of {n}).", n=len(report.gates))
 
 
 def describe(model: Model) -> str:
     """What a variant is."""
-    return PRESETS.get(model.name, f"{model.format}, {model.role}")
+    return known(PRESETS[model.name]) if model.name in PRESETS else f"{model.format}, {model.role}"

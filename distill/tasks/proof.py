@@ -32,6 +32,8 @@ from ..runtime.session import open_session
 from ..train.task import model_logits
 from .data import TaskData
 
+NOT_TOLD = ("predictions", "scores", "counts")
+"""What is said of each example: it goes into predictions/, not into quality.json."""
 PARITY_ROWS = 512
 """One decision of so many may flip without failing the strictest gate."""
 
@@ -147,17 +149,17 @@ class TaskModel:
                 outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side].tokenizer))
                 guesses = scorer.guess(outputs)
                 teacher.setdefault(name, guesses)
+                found = scorer.score(outputs)
+                shown = _shown(sets[name], guesses, found, labels.names, task, outputs)
+                write_predictions(out / name / f"{model}.parquet", shown)
                 if name == "agreement":
                     if model != "teacher":
                         models[model][name] = defined({**agreement(task, guesses, teacher[name]), "retained": None})
                     continue
-                found = scorer.score(outputs)
-                shown = _shown(sets[name], guesses, found, labels.names, task)
-                kept = {key: value for key, value in found.items() if key not in ("predictions", "scores")}
+                kept = {key: value for key, value in found.items() if key not in NOT_TOLD}
                 base = found["value"] if model == "teacher" else models["teacher"][name]["value"] or 0.0
                 kept["retained"] = found["value"] / base if base > 0 else None
                 models[model][name] = defined(kept)
-                write_predictions(out / name / f"{model}.parquet", shown)
         return {"schema_version": 1, "tasks": tasks, "models": models}
 
     def _predicts(self) -> dict[str, Predict]:
@@ -178,27 +180,56 @@ class TaskModel:
         return found
 
 
-def _shown(examples: Any, guesses: Sequence[Any], found: Mapping[str, Any], names: Sequence[str], task: str) -> dict[str, Any]:
-    """Columns of a predictions file: one row per example, its label, the prediction and its score."""
+def _shown(
+    examples: Any,
+    guesses: Sequence[Any],
+    found: Mapping[str, Any],
+    names: Sequence[str],
+    task: str,
+    outputs: Sequence[np.ndarray],
+) -> dict[str, Any]:
+    """Columns of a predictions file: one row per example, its label, the prediction and its score.
+
+    Tags and several labels come with the counts that F1 is made of (`right`, `guessed`, `wanted`), a single label with the
+    probability that the model gives it (`confidence`), an answer with the right ones and the length of its text.
+    """
     scores = np.asarray(found["scores"], dtype=np.float64)
+    counted = {}
+    if "counts" in found:
+        counts = np.asarray(found["counts"], dtype=np.int32)
+        counted = {name: counts[:, place] for place, name in enumerate(("right", "guessed", "wanted"))}
     if task == "tokens":
         words = [" ".join(row) for row in examples.words]
         gold, guess = ([" ".join(names[tag] for tag in row) for row in side] for side in (examples.tags, guesses))
-        return {"words": words, "label": gold, "prediction": guess, "score": scores}
+        return {"words": words, "label": gold, "prediction": guess, **counted, "score": scores}
     if isinstance(examples, SpanExamples):
-        return {"id": examples.ids, "question": examples.questions, "prediction": list(guesses), "score": scores}
+        return {
+            "id": examples.ids,
+            "question": examples.questions,
+            "answers": [[text for text, _ in answers] for answers in examples.answers],
+            "context_chars": np.array([len(context) for context in examples.contexts], dtype=np.int32),
+            "prediction": list(guesses),
+            "score": scores,
+        }
     columns: dict[str, Any] = {"text": examples.text}
     if examples.text_pair is not None:
         columns["text_pair"] = examples.text_pair
     if task == "classification":
         columns |= {"label": [names[label] for label in examples.labels], "prediction": [names[guess] for guess in guesses]}
+        columns["confidence"] = _confidence(outputs)
     elif task == "multilabel":
         columns |= {"label": _chosen(examples.labels > 0.5, names), "prediction": _chosen(guesses, names)}
     elif task == "regression":
         columns |= {"label": examples.labels, "prediction": np.asarray(guesses, dtype=np.float64)}
     else:
         raise DistillError("no such task", got=task)
-    return {**columns, "score": scores}
+    return {**columns, **counted, "score": scores}
+
+
+def _confidence(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """The probability of the likeliest label of each example, float32 [n]; nan where a logit is no number."""
+    logits = np.stack(list(outputs)).astype(np.float64)
+    return (1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)).astype(np.float32)
 
 
 def _chosen(rows: Any, names: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments,
 
 from ..data.sampler import GroupDraw
 from ..files import atomic_folder, disk_errors, read_json, write_json
-from ..progress import Ticks, note
+from ..progress import TrainingView, note
 from ..recipe import Recipe, StageSpec
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .judges import Judge
@@ -98,6 +98,7 @@ def stage_facts(
     resumed_at: int | None = None,
 ) -> dict[str, Any]:
     """What is told of a stage that was trained: `steps` of them done in `seconds`, the best one and its dev metric."""
+    inner = getattr(plan.objective, "inner", None)
     return {
         "name": stage.name,
         "precision": precision,
@@ -109,6 +110,7 @@ def stage_facts(
         "best_step": best[0],
         "best_value": best[1],
         "select_by": plan.select_by,
+        "layer_map": None if inner is None else [list(pair) for pair in inner.pairs],
         "stopped": "early" if steps < length.steps else "planned end",
     }
 
@@ -191,8 +193,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         if resume:
             note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
         title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
-        bar = Ticks(steps - began, title, "steps")
-        callbacks: list[Any] = [StageCallback(bar.tick, note, plan.select_by)]
+        view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
+        callbacks: list[Any] = [StageCallback(view, plan.select_by)]
         if spec.patience is not None:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
         trainer = DistillTrainer(
@@ -210,7 +212,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         try:
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         finally:
-            bar.close()
+            view.close()
         state = trainer.state
     return stage_facts(
         stage,

@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, get_scheduler, set_seed
 
 from ..data.sampler import LengthBucketSampler
-from ..progress import Ticks
+from ..progress import TrainingView
 from ..recipe import Recipe, StageSpec
 from .log import StepLog
-from .stages import StagePlan, stage_facts, stage_length, trainer_arguments
+from .stages import LOWER_IS_BETTER, StagePlan, stage_facts, stage_length, trainer_arguments
 from .states import load_state
 from .task import TaskObjective
 from .task_engine import train_task
@@ -70,14 +70,15 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
     arguments = trainer_arguments(recipe, stage, precision, folder, length, plan.select_by)
     objective.to(arguments.device)
     start = time.perf_counter()
-    bar = Ticks(steps, f"training {stage.name}" if len(recipe.stages) > 1 else "training", "steps")
+    title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
+    view = TrainingView(steps, title, plan.select_by, lower_is_better=plan.select_by in LOWER_IS_BETTER)
     terms = translate(objective)
-    watch = Watch(plan, terms, arguments, StepLog(log, stage.name), bar, per_epoch=length.per_epoch, patience=spec.patience)
+    watch = Watch(plan, terms, arguments, StepLog(log, stage.name), view, per_epoch=length.per_epoch, patience=spec.patience)
     optimizer = _optimizer(arguments, objective)
     optimizer.register_step_pre_hook(watch.before_step)
     optimizer.register_step_post_hook(watch.after_step)
     teacher = TeacherSide(objective.inner)
-    with tempfile.TemporaryDirectory() as unused, frozen(teacher), contextlib.closing(bar):
+    with tempfile.TemporaryDirectory() as unused, frozen(teacher), contextlib.closing(view):
         settings = TrainingConfig(ckpt_steps=length.every, output_dir=unused, device=arguments.device)
         config = DistillationConfig(**terms.config)
         for name, schedule in terms.schedules.items():

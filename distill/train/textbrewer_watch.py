@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GateError
-from ..progress import Ticks, note
+from ..progress import TrainingView
 from .log import StepLog
 from .stages import LOWER_IS_BETTER, StagePlan
 from .states import state_of
@@ -30,7 +30,7 @@ class Watch:
         terms: names and weights of TextBrewer's terms.
         arguments: of transformers, for the settings that the trainer engine would have.
         log: log.jsonl.
-        bar: ticked once a step.
+        view: shows how it goes.
         per_epoch: steps of an epoch.
         patience: evaluations without a better one after which `Enough` is raised; None for never.
 
@@ -40,9 +40,17 @@ class Watch:
     """
 
     def __init__(
-        self, plan: StagePlan, terms: Terms, arguments: Any, log: StepLog, bar: Ticks, *, per_epoch: int, patience: int | None
+        self,
+        plan: StagePlan,
+        terms: Terms,
+        arguments: Any,
+        log: StepLog,
+        view: TrainingView,
+        *,
+        per_epoch: int,
+        patience: int | None,
     ) -> None:
-        self.plan, self.terms, self.arguments, self.log, self.bar = plan, terms, arguments, log, bar
+        self.plan, self.terms, self.arguments, self.log, self.view = plan, terms, arguments, log, view
         self.per_epoch, self.patience, self.waited = per_epoch, patience, 0
         self.step, self.logged, self.shown = 0, 0, float("nan")
         self.sums: dict[str, Tensor] = {}
@@ -90,11 +98,12 @@ class Watch:
     def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """One optimizer step is done: the log has its line where one is due."""
         self.step += 1
-        self.bar.tick()
+        self.view.tick()
         if self.step % self.arguments.logging_steps:
             return
         means = {name: float(value) / (self.step - self.logged) for name, value in self.sums.items()}
         self.sums, self.logged, self.shown = {}, self.step, means.pop("loss")
+        self.view.logged(self.shown, means)
         self.log.write(
             step=self.step,
             epoch=self.step / self.per_epoch,
@@ -118,7 +127,7 @@ class Watch:
         self.log.write(step=step, epoch=step / self.per_epoch, dev=dev)
         name = self.plan.select_by
         value = dev.get(name, float("nan"))
-        note(f"  step {step} of {self.arguments.max_steps}: loss {self.shown:.4f}, dev {name} {value:.4f}")
+        self.view.judged(value)
         better = operator.lt if name in LOWER_IS_BETTER else operator.gt
         if self.best_value is None or better(value, self.best_value):
             self.waited = 0

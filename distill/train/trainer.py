@@ -16,6 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArgum
 
 from ..data.sampler import GroupDraw, LengthBucketSampler
 from ..errors import GateError
+from ..progress import TrainingView
 from .checkpoints import seal
 from .judges import Judge
 from .log import StepLog
@@ -196,31 +197,30 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 class StageCallback(TrainerCallback):
-    """Ticks the progress bar, says each dev result, and judges and saves the last step whatever the rhythm.
+    """Shows how a stage goes, and judges and saves the last step whatever the rhythm.
 
     Args:
-        tick: called once per optimizer step.
-        say: prints one line.
-        select_by: the dev metric to say.
+        view: is told of every step, log line and dev result.
+        select_by: the dev metric to show.
     """
 
-    def __init__(self, tick: Callable[[], None], say: Callable[[str], None], select_by: str) -> None:
-        self.tick = tick
-        self.say = say
+    def __init__(self, view: TrainingView, select_by: str) -> None:
+        self.view = view
         self.select_by = select_by
-        self.loss = float("nan")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """One optimizer step is done."""
-        self.tick()
+        self.view.tick()
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Remember the newest loss."""
-        self.loss = (logs or {}).get("loss", self.loss)
+        """Show the newest loss and its terms."""
+        found = logs or {}
+        if "loss" in found:
+            terms = {name.removeprefix("loss_"): value for name, value in found.items() if name.startswith("loss_")}
+            self.view.logged(found["loss"], terms)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Say the dev metric."""
-        value = (metrics or {}).get(f"eval_{self.select_by}", float("nan"))
-        self.say(f"  step {state.global_step} of {state.max_steps}: loss {self.loss:.4f}, dev {self.select_by} {value:.4f}")
+        """Show the dev metric."""
+        self.view.judged((metrics or {}).get(f"eval_{self.select_by}", float("nan")))

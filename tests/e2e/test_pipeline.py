@@ -79,6 +79,7 @@ def test_every_artefact_is_there(run):
         "report.json",
         "report.md",
         "report.html",
+        "samples.csv",
     } <= found
     assert not (run.path / "work").exists()
     assert not [name for name in found if name.endswith((".bin", ".pt", ".pth", ".pkl", ".data")) or ".tmp-" in name]

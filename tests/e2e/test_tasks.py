@@ -149,6 +149,7 @@ def test_every_task(kind, tmp_path):
     assert all(len(table["score"]) == TEST for table in tables.values())
     again(task, tables["student"], score(out, "student"))
     assert same_as_itself(out, tmp_path)["test"] == read(out / "quality.json")["tasks"]["test"]["metric"]
+    compared(task, out, tables)
     assert score(out, "fp32") == pytest.approx(score(out, "student"), abs=1e-6)
     assert score(out, "fp32", "agreement") == pytest.approx(score(out, "student", "agreement"), abs=1e-6)
     model, tokenizer = load_head_student(out / "student", CLASSES[task])
@@ -157,6 +158,24 @@ def test_every_task(kind, tmp_path):
     assert tokenizer.model_max_length == 64
     if task not in ("regression", "spans"):
         assert list(model.config.id2label.values()) == read(out / "data" / "labels.json")
+
+
+def compared(task, out, tables):
+    """What the report makes of the stored predictions: a test against the teacher, and every example that differs told."""
+    told = read(out / "report.json")
+    quality = next(model["quality"]["test"] for model in told["models"] if model["name"] == "student")
+    assert told["problems"] == []
+    assert told["going"] is None
+    assert quality["against_teacher"]["difference"] == pytest.approx(score(out, "student") - score(out, "teacher"), abs=1e-5)
+    parts = {part["task"]: part for part in told["disagreements"]}
+    assert set(parts) == {"test", "agreement"}
+    ours, theirs = (tables[name]["prediction"] for name in ("fp32", "teacher"))
+    assert parts["test"]["model"] == "fp32"
+    if task != "regression":
+        assert parts["test"]["differing"] == sum(a != b for a, b in zip(ours, theirs, strict=True))
+    if task == "classification":
+        assert all(0 < value <= 1 for value in tables["student"]["confidence"])
+    assert (out / "samples.csv").read_text("utf-8").count("\n") > 3
 
 
 def again(task, table, value):

@@ -96,7 +96,19 @@ def test_report_json_holds_the_house_schema_and_comes_back_equal(run):
     assert {"headline", "models", "cost", "environment", "recipe", "gates"} <= set(raw)
     assert {"task", "metric", "retained", "smaller", "faster", "best"} <= set(raw["headline"])
     row = raw["models"][0]["latency"][0]
-    assert set(row) == {"batch", "sequence", "threads", "p50_ms", "p90_ms", "p99_ms", "cpu_ms", "n", "sentences_per_s", "noisy"}
+    assert set(row) == {
+        "batch",
+        "sequence",
+        "threads",
+        "p50_ms",
+        "p90_ms",
+        "p99_ms",
+        "cpu_ms",
+        "n",
+        "sentences_per_s",
+        "noisy",
+        "p50_ci95",
+    }
     assert raw["recipe"] == run.recipe
     assert Report.model_validate(raw) == report
 

@@ -55,3 +55,10 @@ def test_the_search_is_told(run):
     for page in (to_markdown(report), to_html(report)):
         assert "Precision search" in page
         assert "int8, scale a token" in page
+
+
+def test_the_search_is_told_in_korean(run):
+    run.parity["search"] = SEARCH
+    page = to_html(build_report(run.write()), language="ko")
+    assert "정밀도 탐색" in page
+    assert "dev 텍스트에서 fp32 파일과의 평균 코사인 0.995 이상" in page

@@ -1,6 +1,8 @@
 """Runs of tasks with a head: the report and the card say what was predicted, in the task's own words."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -11,6 +13,17 @@ from distill.report.html import to_html
 from distill.report.markdown import to_markdown
 from distill.report.model import build_report
 from distill.report.sections import usage
+
+
+def check_js(code, folder):
+    """Node reads it as a module, where there is a Node."""
+    node = shutil.which("node")
+    if node is None:
+        return
+    (folder / "usage.mjs").write_text(code, "utf-8")
+    done = subprocess.run([node, "--check", folder / "usage.mjs"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
 
 METRIC = {"classification": "accuracy", "multilabel": "micro_f1", "regression": "spearman", "tokens": "f1", "spans": "f1"}
 SAID = {
@@ -97,15 +110,15 @@ def test_the_card_is_that_of_a_task_model(task_run):
 
 @pytest.mark.parametrize("kind", ["layers", "bilstm"])
 @pytest.mark.parametrize("columns", [None, ["a", "b", "label"]])
-def test_the_code_is_python(task_run, kind, columns):
+def test_the_code_is_code(task_run, kind, columns, tmp_path):
     _, run = task_run
     run.recipe["student"]["kind"] = kind
     run.recipe["data"]["train"][0]["columns"] = columns
     shown = usage(build_report(run.write()), "a folder's name")
-    assert len(shown) == 2
-    for _, language, code in shown:
-        assert language == "python"
+    assert [language for _, language, _ in shown] == ["python", "python", "js"]
+    for _, _, code in shown[:2]:
         compile(code, "usage", "exec")
+    check_js(shown[2][2], tmp_path)
 
 
 def test_what_was_not_measured_is_named_by_the_task(task_run):

@@ -51,6 +51,7 @@ def test_the_plain_onnxruntime_code_runs(run, monkeypatch, prompt, expected):
 
 
 def test_the_other_code_is_python(run):
-    for _, language, code in usage(build_report(run.write()), "a folder's name"):
-        assert language == "python"
+    shown = usage(build_report(run.write()), "a folder's name")
+    assert [language for _, language, _ in shown] == ["python", "python", "python", "js"]
+    for _, _, code in shown[:3]:
         compile(code, "usage", "exec")

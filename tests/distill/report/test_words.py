@@ -39,6 +39,13 @@ def test_shares_and_counts():
     assert words.detail(1379.0) == "1,379"
 
 
+def test_differences_and_chances():
+    assert [words.signed(value) for value in (-0.0191, 0.01, 0.0, -0.00001, None)] == ["-1.91", "+1.00", "0.00", "0.00", "–"]
+    assert words.signed_interval((-0.03, 0.01)) == "(-3.00 to +1.00)"
+    assert words.signed_interval((0.01, 0.02)) == "(+1.00–+2.00)"
+    assert [words.chance(value) for value in (0.0321, 0.0004, None)] == ["0.032", "< 0.001", "–"]
+
+
 def test_paths_of_this_machine_are_cut_to_their_name():
     assert words.public_name("/home/ann/models/minilm/") == "minilm"
     assert words.public_name("~/models/minilm") == "minilm"
