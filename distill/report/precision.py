@@ -10,7 +10,6 @@ from .tables import Table
 from .words import figure, known, percent, tell
 
 FORMS = {
-    "fp32": "fp32",
     "blocks": "8-bit blocks",
     "token": "int8, scale a token",
     "static": "int8, fixed scale",
