@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
@@ -17,14 +17,17 @@ from .recipe_augment import VocabularyMixSpec
 from .recipe_base import Schema
 from .recipe_card import CardSpec
 from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
+from .recipe_export import BudgetSpec, ExportSpec
 from .recipe_losses import INNER, OF_TASK, RELATIONAL, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
 from .recipe_tree import normalise
 
 __all__ = [
+    "BudgetSpec",
     "DataSpec",
     "EmbeddingCosine",
     "EmbeddingMSE",
     "EvaluationSpec",
+    "ExportSpec",
     "LossSpec",
     "PairOrder",
     "ParallelSpec",
@@ -125,55 +128,6 @@ class TrainSpec(Schema):
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     report_to: tuple[str, ...] = ()
-
-
-class BudgetSpec(Schema):
-    """What the preset `searched` may lose: one of the two.
-
-    Attributes:
-        metric_drop: share of the fp32 file's metric on the dev set: 0.005 is half a percent. Of sentence encoders the dev set
-            is the sts sets of `data.select`.
-        min_cosine: least mean cosine to the fp32 file's vectors (of task models: probabilities) on dev text.
-    """
-
-    metric_drop: float | None = Field(default=None, ge=0, lt=1)
-    min_cosine: float | None = Field(default=None, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _one(self) -> BudgetSpec:
-        if (self.metric_drop is None) == (self.min_cosine is None):
-            raise ValueError("a budget is metric_drop or min_cosine, one of them")
-        return self
-
-
-class ExportSpec(Schema):
-    """Which ONNX files to write. `fp32` is always among them: the others are made from it.
-
-    Attributes:
-        presets: `fast` and `faithful` are 8-bit files for CPUs, `fp16` is for GPUs, `searched` the quickest mix of precisions
-            inside `budget`.
-        opset: ONNX operator set.
-        budget: of `searched`; None is a metric_drop of 0.005 for task models and a min_cosine of 0.995 for sentence encoders.
-    """
-
-    presets: tuple[Literal["fp32", "fast", "faithful", "fp16", "searched"], ...] = ("fp32", "fast", "faithful")
-    opset: int = Field(default=20, ge=18, le=22)
-    budget: BudgetSpec | None = None
-
-    @field_validator("presets")
-    @classmethod
-    def _fp32(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if "fp32" not in value:
-            raise ValueError("presets must hold 'fp32': the others are made from it")
-        if len(set(value)) != len(value):
-            raise ValueError("a preset is named twice")
-        return value
-
-    @model_validator(mode="after")
-    def _spent(self) -> ExportSpec:
-        if self.budget is not None and "searched" not in self.presets:
-            raise ValueError("export.budget is what the preset 'searched' may lose: add it to export.presets")
-        return self
 
 
 class MeasureSpec(Schema):
