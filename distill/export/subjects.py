@@ -14,7 +14,7 @@ from .head_parity import Row, check_head_parity, row_feeds
 from .heads import write_head_presets
 from .kinds import BILSTM, OF_TEXTS, Kind, find_kind
 from .onnx import write_presets
-from .parity import check_parity, probe_sentences
+from .parity import PROBES, check_parity, probe_sentences
 from .search import Budget
 from .smooth import TEXTS
 
@@ -161,9 +161,11 @@ def probe_rows(task: str, pairs: bool, texts: Sequence[str] = ()) -> list[Row]:
         pairs: whether it reads pairs of texts.
         texts: of the domain; none: sentences of the toolkit's own, the same ones every time.
     """
+    if task == "spans":  # a context says nothing twice: of two places with the same answer no reader knows the better one
+        given = list(dict.fromkeys(texts)) or probe_sentences()[::7]
+        contexts = [" ".join(given[(n + 5 * j) % len(given)] for j in range(min(1 + n % 6, len(given)))) for n in range(PROBES)]
+        return [(_question(n, given[n % len(given)]), context) for n, context in enumerate(contexts)]
     texts = list(texts) or probe_sentences()
-    if task == "spans":
-        return [(_question(number, text), f"{text} {texts[number - 1]}") for number, text in enumerate(texts)]
     if pairs:
         return list(zip(texts, [*texts[1:], texts[0]], strict=True))
     return list(texts)

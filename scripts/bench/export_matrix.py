@@ -41,7 +41,8 @@ labels, tags or answers. `batch` compares a text alone with the same text in a p
 else the share of equal decisions, or the correlation. `long` is the largest difference on inputs of 300 and 1,000 tokens, or as
 many as the model reads. The random models (3 layers, 128 wide) show graphs and rounding, not quality: their heads are fitted by
 least squares to the probe texts, and their decisions lie closer together than those of trained models. A gate that failed is told
-as such; `distill.load` passes such a file over.
+as such; `distill.load` passes such a file over. A pair of family and head that is not in a table was not measured yet: the script
+goes on where it stopped.
 """
 
 

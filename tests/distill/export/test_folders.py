@@ -221,3 +221,16 @@ def test_an_export_is_a_folder_that_can_be_exported_again(head_folder, tmp_path)
     export_onnx(tmp_path / "one", tmp_path / "two", ["fp32"])
     first, second = ((tmp_path / name / "onnx" / "model.onnx").read_bytes() for name in ("one", "two"))
     assert first == second
+
+
+def test_no_context_of_the_probe_says_a_sentence_twice():
+    """Two places with the same answer are a tie, which rounding would decide."""
+    from distill.export.subjects import probe_rows
+
+    rows = probe_rows("spans", False)
+    assert len(rows) == 256
+    for question, context in rows:
+        numbers = [part for part in context.split() if part.startswith("(")]
+        assert len(set(numbers)) == len(numbers) > 0
+        assert question.endswith("?")
+    assert probe_rows("spans", False, ["Only one text."])[9][1] == "Only one text."
