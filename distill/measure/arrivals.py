@@ -136,7 +136,9 @@ def _percentiles(values: Floats) -> dict[str, float | None]:
     }
 
 
-def _interval(counted: Sequence[tuple[Floats, Floats, Floats]], passes: Sequence[int], share: float) -> tuple[float, float] | None:
+def _interval(
+    counted: Sequence[tuple[Floats, Floats, Floats]], passes: Sequence[int], share: float
+) -> tuple[float, float] | None:
     """95 % interval of a percentile of request times, by resampling segments; None below 5 of them."""
     shares = (np.arange(200) + 0.5) / 200
     rows = np.stack([np.quantile(queue + service, shares) for _, queue, service in counted])

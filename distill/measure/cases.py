@@ -71,7 +71,9 @@ def read_texts(path: Path) -> list[str]:
         raise DataError("this text is not UTF-8", where=str(path), got=f"byte {error.start}", expected="UTF-8") from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
-        raise DataError("this text is empty", where=str(path), expected="a sentence a line", hint="leave it out for synthetic text")
+        raise DataError(
+            "this text is empty", where=str(path), expected="a sentence a line", hint="leave it out for synthetic text"
+        )
     if len(lines) <= MOST_SENTENCES:
         return lines
     return [lines[place] for place in np.linspace(0, len(lines) - 1, MOST_SENTENCES).astype(int)]
@@ -191,8 +193,7 @@ def _single_words(source: TextInput, where: str) -> list[str]:
     """Words of the vocabulary that are one token each in a running text."""
     names = [name.lstrip("Ġ▁") for name in sorted(source.tokenizer.get_vocab(with_added_tokens=False))]
     names = [name for name in dict.fromkeys(names) if name.isalpha() and len(name) > 1]
-    place = np.linspace(0, len(names) - 1, min(len(names), 4000)).astype(int) if names else []
-    names = [names[number] for number in place]
+    names = [names[place] for place in _spread(len(names), 4000)] if names else []
     rows = source.tokenize([f"{name} {name}" for name in names])
     empty = len(source.tokenize([""])[0].ids)
     words = [name for name, row in zip(names, rows, strict=True) if len(row.ids) == empty + 2]

@@ -72,9 +72,7 @@ def random_batch(batch: int, sequence: int, vocabulary: int, special: tuple[int,
     return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
-def lengths_batch(
-    lengths: Sequence[int], vocabulary: int, special: tuple[int, ...]
-) -> dict[str, NDArray[np.int64]]:
+def lengths_batch(lengths: Sequence[int], vocabulary: int, special: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
     """Random token ids of several lengths, padded to the longest.
 
     Args:

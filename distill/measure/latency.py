@@ -1,7 +1,7 @@
-"""Time models side by side on one machine: a process each, one thread budget for torch and onnxruntime, turns in short blocks.
+"""Time models side by side on one machine: a process each, one thread budget for torch and onnxruntime, turns in blocks.
 
-A machine's speed drifts: other work comes and goes, the clock rises and falls. So all models are in memory together and take turns
-(`rounds`), a ratio is taken between neighbouring blocks (`intervals`), and what looks disturbed is measured again (`rows`).
+A machine's speed drifts: other work comes and goes, the clock rises and falls. So all models are in memory together and take
+turns (`rounds`), a ratio is taken between neighbouring blocks (`intervals`), and what looks disturbed is measured again (`rows`).
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DistillError, MissingExtra, UserError
+from ..errors import MissingExtra, UserError
 from ..files import write_json
 from ..progress import Ticks, note
 from ..runtime.text import TextInput
-from .arrivals import server_row
 from .cases import Case, Scenario, Scope, as_texts, read_texts, synthetic_cases, text_cases, text_facts
 from .energy import EnergyMeter
 from .hardware import available_cores, environment, load_average
@@ -26,8 +25,9 @@ from .inputs import SEED, InputFacts, read_facts
 from .models import compiler_missing
 from .outside import machine_time
 from .plan import Plan
+from .results import Results, verdict
 from .rounds import Collected, Pass, Task, all_cores, steps
-from .rows import DISTURBED_SHARE, Block, Machine, disturbance, latency_row, offline_row, ratio_to
+from .rows import Machine
 from .size import file_mb
 from .tasks import task_class
 from .variants import Variant, find_variants, with_compiled
@@ -109,12 +109,12 @@ class _Measurement:
         self.sizes = {variant.name: file_mb(variant.weights or variant.location()) for variant in variants}
         self.found = {variant.name: Collected() for variant in variants}
         self.unavailable: dict[str, str] = {}
-        self.attempts: dict[tuple[str, int], int] = {}
         self.meter = EnergyMeter()
         self.text: dict[str, Any] | None = None
         self.texts: list[str] = []
         self.cases = self._make_cases()
         self.machine = Machine(available_cores(), all_cores(), (load_average() or 0) > BUSY_LOAD * (os.cpu_count() or 1))
+        self.results = Results(plan, self.cases, self.found, {}, self.machine)
         reason = compiler_missing() if any(variant.compiled for variant in variants) else None
         if reason:
             self.unavailable = {variant.name: reason for variant in variants if variant.compiled}
@@ -131,16 +131,16 @@ class _Measurement:
             for count in self.plan.threads:
                 self._threads(count, texts, Path(scratch) / "compiled")
         errors = [found.error for found in self.found.values() if found.error is not None]
-        if errors and not any(found.blocks or found.segments for found in self.found.values()):
+        if errors and self.results.hopeless():
             raise errors[0]
         for error in errors:
             self._say(f"measuring goes on without one model: {error}")
         after = machine_time()
         stolen = None if before is None or after is None else (after.steal - before.steal) / max(after.wall - before.wall, 1e-9)
-        rows = {variant.name: self._rows(variant) for variant in self.variants}
-        verdict = self._verdict(rows)
-        if not verdict["comparable"]:
-            self._say(f"measuring: {verdict['words']}")
+        rows = {variant.name: self.results.rows(variant.name, compiled=variant.compiled) for variant in self.variants}
+        judged = verdict(rows, max(self.results.attempts.values(), default=1))
+        if not judged["comparable"]:
+            self._say(f"measuring: {judged['words']}")
         return {
             "schema_version": 1,
             "environment": {
@@ -151,7 +151,7 @@ class _Measurement:
             },
             "grid": self._grid(),
             "text": self.text,
-            "noise": verdict,
+            "noise": judged,
             "variants": [self._variant(variant, rows[variant.name], root) for variant in self.variants],
         }
 
@@ -169,7 +169,7 @@ class _Measurement:
                 )
             tasks = [self._task(variant, wanted, texts) for variant in self.variants if variant.name not in self.unavailable]
             for case in wanted:
-                self.attempts[case.key, count] = attempt + 1
+                self.results.attempts[case.key, count] = attempt + 1
             total = self.plan.passes * steps(tasks, self.plan)
             ticks = Ticks(total, "measuring" if attempt == 0 else "measuring again") if self.progress and total else None
             for passing in range(self.plan.passes):
@@ -221,86 +221,8 @@ class _Measurement:
             case
             for case in cases
             if case.scenario != "server"
-            and any(row["noisy"] for name in self.found if (row := self._row(name, case, count, hopeful)) is not None)
+            and any(row["noisy"] for name in self.found if (row := self.results.row(name, case, count, hopeful)) is not None)
         ]
-
-    def _kept(self, case: Case, count: int) -> dict[str, list[Block]]:
-        """The blocks of every model that count: those of calm attempts, or else of the calmest one.
-
-        Which attempt that is, signs from outside decide (waiting for a core, other work, steal), never the times.
-        """
-        blocks = {name: found.blocks.get((case.key, count), []) for name, found in self.found.items()}
-        numbers = sorted({block.attempt for rows in blocks.values() for block in rows})
-        worst = {number: 0.0 for number in numbers}
-        for rows in blocks.values():
-            for number in numbers:
-                part = [block for block in rows if block.attempt == number]
-                if part:
-                    worst[number] = max(worst[number], *disturbance(part, count, self.machine).values())
-        calm = [number for number in numbers if worst[number] <= 1] or sorted(numbers, key=lambda number: worst[number])[:1]
-        return {name: [block for block in rows if block.attempt in calm] for name, rows in blocks.items()}
-
-    def _row(self, name: str, case: Case, count: int, machine: Machine) -> dict[str, Any] | None:
-        kept = self._kept(case, count)
-        blocks, first = kept[name], self.variants[0].name
-        if not blocks:
-            return None
-        offline = case.scenario == "offline"
-        ratio = None if name == first else ratio_to(first, kept[first], blocks, whole=offline)
-        make = offline_row if offline else latency_row
-        row = make(case.batch, case.sequence, count, blocks, machine, ratio)
-        everything = self.found[name].blocks[case.key, count]
-        return {**row, "attempts": self.attempts.get((case.key, count), 1), "set_aside": len(everything) - len(blocks)}
-
-    def _rows(self, variant: Variant) -> dict[str, list[dict[str, Any]]]:
-        """Every row of a variant: latency (the grid), text, offline, server."""
-        rows: dict[str, list[dict[str, Any]]] = {"latency": [], "text": [], "offline": [], "server": []}
-        found = self.found[variant.name]
-        for count in self.plan.threads:
-            for case in self.cases:
-                if case.scenario == "server":
-                    rows["server"] += self._server_rows(variant.name, case, count)
-                elif row := self._row(variant.name, case, count, self.machine):
-                    more = {"first_ms": _most(found.first_ms.get((case.key, count), []))}
-                    if variant.compiled:
-                        more["compile_ms"] = _most(found.compile_ms.get((case.key, count), []))
-                    part = "offline" if case.scenario == "offline" else "text" if case.sequence is None else "latency"
-                    rows[part].append({**row, **more})
-        return rows
-
-    def _server_rows(self, name: str, case: Case, count: int) -> Iterator[dict[str, Any]]:
-        found = self.found[name]
-        for load, (rate, share) in enumerate(self.plan.asked_loads()):
-            segments = found.segments.get((case.key, count, load))
-            if not segments:
-                continue
-            capacity = found.capacity[case.key, count]
-            asked = rate if rate is not None else (share or 0.0) * capacity
-            row = server_row(segments, rate=asked, share=share, capacity=capacity, threads=count, sequence=case.sequence)
-            seconds = sum(max(segment.seconds, segment.end[-1] if segment.end else 0.0) for segment in segments)
-            seen = [Block((1.0,), 1.0, seconds=seconds, others=_sum(s.others for s in segments), steal=_sum(s.steal for s in segments))]
-            signs = disturbance(seen, count, self.machine)
-            reasons = [f"{sign}: {value:.1f} times its limit" for sign, value in signs.items() if value > 1]
-            reasons += ["the machine had more to do than it has cores"] if self.machine.busy else []
-            reasons += [f"{count} threads on {self.machine.cores} cores"] if count > self.machine.cores else []
-            yield {**row, "noisy": bool(reasons), "noise": reasons}
-
-    def _verdict(self, rows: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, Any]:
-        """Whether the numbers may be compared, and why not."""
-        flat = [row for parts in rows.values() for part in parts.values() for row in part]
-        noisy = [row for row in flat if row["noisy"]]
-        reasons = list(dict.fromkeys(reason for row in noisy for reason in row["noise"]))
-        words = "no row is disturbed"
-        if noisy:
-            words = f"{len(noisy)} of {len(flat)} rows are too noisy to compare ({'; '.join(reasons[:3])}); measure again when it is calm"
-        return {
-            "comparable": not noisy,
-            "noisy_rows": len(noisy),
-            "rows": len(flat),
-            "attempts": max(self.attempts.values(), default=1),
-            "words": words,
-            "limits": {"disturbed_blocks": DISTURBED_SHARE, "ratio_half_width": 0.05},
-        }
 
     def _grid(self) -> dict[str, Any]:
         plan = self.plan
@@ -351,6 +273,7 @@ class _Measurement:
             "idle_cores": round(found.idle[0] / found.idle[1], 4) if found.idle[1] > 0 else None,
             **rows,
             "error": error,
+            "unavailable": variant.name in self.unavailable,
             "skipped": self._skipped(variant.name),
         }
 
@@ -378,15 +301,6 @@ def _too_long(case: Case, facts: InputFacts) -> bool:
     return facts.longest is not None and case.sequence is not None and case.sequence > facts.longest
 
 
-def _most(values: Sequence[float]) -> float | None:
-    return round(max(values), 3) if values else None
-
-
-def _sum(values: Iterator[float | None]) -> float | None:
-    rows = list(values)
-    return None if any(value is None for value in rows) else sum(value or 0.0 for value in rows)
-
-
 def _check(variants: Sequence[Variant]) -> None:
     """Refuse what cannot be measured before the first process starts."""
     names = [variant.name for variant in variants]
@@ -396,4 +310,3 @@ def _check(variants: Sequence[Variant]) -> None:
         raise UserError("two models have one name", where="measure", got=", ".join(names), expected="a name for each")
     if any(variant.format == "torch" for variant in variants) and importlib.util.find_spec("sentence_transformers") is None:
         raise MissingExtra("train", "sentence_transformers", "measuring a torch model")
-

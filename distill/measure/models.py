@@ -133,7 +133,10 @@ def _load_encoder(folder: Path) -> Any:
 
 
 def _compile(model: Any, dynamic: bool) -> None:
-    """Compile the encoder in place, whatever way it is called. Nothing is compiled before the first call."""
+    """Compile the encoder in place. Nothing is compiled before the first call.
+
+    `forward` itself is replaced: sentence-transformers calls it by name, which passes by what `Module.compile` sets.
+    """
     import torch
     from transformers import PreTrainedModel
 
@@ -143,7 +146,7 @@ def _compile(model: Any, dynamic: bool) -> None:
         parts = [model]
     else:
         parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)] or [model[0]]
-    parts[0].compile(dynamic=dynamic)
+    parts[0].forward = torch.compile(parts[0].forward, dynamic=dynamic)
 
 
 def compiler_missing() -> str | None:
@@ -170,3 +173,7 @@ def checked(first: Callable[[], object], compiled: bool) -> None:
         first()
     except Exception as error:  # the compiler's errors have no common base
         raise ModelError("torch.compile failed for this model", got=f"{type(error).__name__}: {error}") from error
+    from torch._dynamo.utils import counters
+
+    if not counters["frames"]["ok"]:
+        raise ModelError("torch.compile compiled nothing of this model", got=dict(counters["frames"]))

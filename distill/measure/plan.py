@@ -124,4 +124,6 @@ def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
         raise UserError(f"{what} must be different names", where=f"measure.{what}", got=names, expected=", ".join(known))
     for name in names:
         if name not in known:
-            raise UserError("unknown name", where=f"measure.{what}", got=name, expected=", ".join(known), hint=nearest(name, known))
+            raise UserError(
+                "unknown name", where=f"measure.{what}", got=name, expected=", ".join(known), hint=nearest(name, known)
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -69,7 +70,8 @@ class Worker:
         Raises:
             ModelError, DistillError: the process ended instead; its last words are told.
         """
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
             self.process.stdin.write(json.dumps({"do": does, **values}) + "\n")
             self.process.stdin.flush()
@@ -102,10 +104,8 @@ class Worker:
     def close(self) -> dict[str, Any]:
         """Ask for the last word, then let it end."""
         answer = self.ask("bye")
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
         return answer
 
@@ -116,10 +116,8 @@ class Worker:
             self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(OSError):  # what was not read any more
                     stream.close()
-                except OSError:  # what was not read any more
-                    pass
 
     def _last_words(self) -> str:
         try:

@@ -1,8 +1,8 @@
 """The order in which models are asked. All of them stay in memory, one works at a time, and they take turns in short blocks.
 
 Within a pass every round asks each model once for each case, in a drawn order; the next round asks in the opposite order
-(A B C, then C B A), so that a slow drift of the machine weighs on all alike and the place in the order on none. The next pass does
-it again with fresh processes, started in the opposite order.
+(A B C, then C B A), so that a slow drift of the machine weighs on all alike and the place in the order on none. The next pass
+does it again with fresh processes, started in the opposite order.
 """
 
 from __future__ import annotations

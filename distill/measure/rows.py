@@ -1,8 +1,8 @@
 """From blocks of raw times to rows of the result, and the signs that the machine was disturbed.
 
 A block is disturbed if, at one thread, its wall time exceeds the process's own CPU time by a fifth: something else held the core.
-A row is noisy if more than a quarter of its blocks are disturbed, if other work kept more than half of the remaining cores busy, if
-other virtual machines took more than 3 % of the time, if its slow runs are half as slow again as its median, if two passes
+A row is noisy if more than a quarter of its blocks are disturbed, if other work kept more than half of the remaining cores busy,
+if other virtual machines took more than 3 % of the time, if its slow runs are half as slow again as its median, if two passes
 disagree by a fifth, if its ratio is known to no better than 5 %, or if more threads were asked for than there are cores.
 Such a number is kept and marked with the reasons.
 """
@@ -10,7 +10,7 @@ Such a number is kept and marked with the reasons.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,11 @@ class Block:
     def work_ms(self) -> float:
         """Once through the block's work."""
         return sum(self.wall_ms) / self.sweeps
+
+    @property
+    def cpu_run_ms(self) -> float:
+        """CPU time of a run, on average."""
+        return self.cpu_ms / len(self.wall_ms)
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -211,13 +216,15 @@ def offline_row(
     }
 
 
-def ratio_to(name: str, reference: Sequence[Block], own: Sequence[Block], *, whole: bool = False) -> dict[str, Any] | None:
+def ratio_to(
+    name: str, reference: Sequence[Block], own: Sequence[Block], time_of: Callable[[Block], float]
+) -> dict[str, Any] | None:
     """How many times faster than the reference, paired round by round.
 
     Args:
         name: of the reference.
         reference, own: their blocks; those of rounds that both have are paired.
-        whole: the blocks are the same work, so that their whole times are compared; else their median runs.
+        time_of: what is compared of a block: `Block.typical_ms`, or `work_ms` where the blocks are the same work, or `cpu_ms`.
 
     Returns:
         to, value (above 1: faster than the reference), ci95, half_width (the larger side of the interval as a share of the
@@ -227,7 +234,7 @@ def ratio_to(name: str, reference: Sequence[Block], own: Sequence[Block], *, who
     pairs = [(theirs[block.place], block) for block in own if block.place in theirs]
     if not pairs:
         return None
-    times = [[block.work_ms if whole else block.typical_ms for block in side] for side in zip(*pairs, strict=True)]
+    times = [[max(time_of(block), 1e-9) for block in side] for side in zip(*pairs, strict=True)]
     value, interval = ratio_of(times[0], times[1], [_pass(block) for _, block in pairs])
     width = half_width(value, interval)
     return {
