@@ -110,4 +110,6 @@ def half_width(value: float, interval: Interval | None) -> float | None:
 
 
 def _medians(drawn: Array) -> Array:
-    return np.asarray(np.nanmedian(drawn.reshape(len(drawn), -1), axis=1))
+    rows = drawn.reshape(len(drawn), -1)
+    middle = np.nanmedian if np.isnan(rows).any() else np.median  # the first is many times slower
+    return np.asarray(middle(rows, axis=1))
