@@ -142,4 +142,10 @@ def _interval(
     """95 % interval of a percentile of request times, by resampling segments; None below 5 of them."""
     shares = (np.arange(200) + 0.5) / 200
     rows = np.stack([np.quantile(queue + service, shares) for _, queue, service in counted])
-    return interval_of(rows, passes, lambda drawn: np.nanquantile(drawn.reshape(len(drawn), -1), share / 100, axis=1))
+    return interval_of(rows, passes, lambda drawn: _quantiles(drawn.reshape(len(drawn), -1), share / 100))
+
+
+def _quantiles(rows: Floats, share: float) -> Floats:
+    """Of each row, without what is not a number."""
+    quantile = np.nanquantile if np.isnan(rows).any() else np.quantile  # the first is many times slower
+    return np.asarray(quantile(rows, share, axis=1))

@@ -239,18 +239,12 @@ class _Measurement:
             "order": "turns in short blocks, drawn order and then backwards, fresh processes in each pass",
             "input_seed": SEED,
             "precision": "torch in fp32, default attention kernel; onnxruntime and OpenMP with idle threads asleep",
-            "scope": self._scope(),
+            "scope": scope_words(self.variants, plan.scope),
             "scope_name": plan.scope,
             "scenarios": list(plan.scenarios),
             "reference": self.variants[0].name,
             **(server if "server" in plan.scenarios else {}),
         }
-
-    def _scope(self) -> str:
-        """What was timed, in words; each kind of model is told where there are both."""
-        words = (SCOPE, TASK_SCOPE) if self.plan.scope == "model" else (END_SCOPE, END_TASK_SCOPE)
-        tasks = {task_class(variant.home()) is not None for variant in self.variants}
-        return "; ".join(text for kind, text in zip((False, True), words, strict=True) if kind in tasks)
 
     def _variant(self, variant: Variant, rows: dict[str, list[dict[str, Any]]], root: Path) -> dict[str, Any]:
         found = self.found[variant.name]
@@ -295,6 +289,13 @@ class _Measurement:
     def _say(self, text: str) -> None:
         if self.progress:
             note(text)
+
+
+def scope_words(variants: Sequence[Variant], scope: Scope = "model") -> str:
+    """What is timed, in words; each kind of model is told where there are both."""
+    words = (SCOPE, TASK_SCOPE) if scope == "model" else (END_SCOPE, END_TASK_SCOPE)
+    tasks = {task_class(variant.home()) is not None for variant in variants}
+    return "; ".join(text for kind, text in zip((False, True), words, strict=True) if kind in tasks)
 
 
 def _too_long(case: Case, facts: InputFacts) -> bool:

@@ -93,7 +93,7 @@ def test_every_scenario_on_text_with_tokenization(tmp_path, folder):
         assert single["sequence"] is None
         assert single["n"] >= 10
         assert [row["batch"] for row in variant["offline"]] == [1, 2]
-        assert all(row["sentences"] % 10 == 0 and row["tokens_per_s"] > row["sentences_per_s"] for row in variant["offline"])
+        assert all(row["sentences"] >= 10 and row["tokens_per_s"] > row["sentences_per_s"] for row in variant["offline"])
         (served,) = variant["server"]
         assert served["rate_per_s"] == 20
         assert served["n"] == len(served["queue_ms"]) > 5

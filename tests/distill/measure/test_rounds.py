@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import bag
+import fakeworkers
 import numpy as np
 import pytest
-import fakeworkers
 
 from distill.errors import DistillError
 from distill.measure import latency, outside, rounds
@@ -130,7 +130,7 @@ def test_a_ratio_that_is_not_known_well_is_a_reason(measured):
     def wild(key, number):
         return [1.0 + (number % 5)] * 4
 
-    result, workers = measured({**all_steady(), "fast": wild}, repeats=0)
+    result, _ = measured({**all_steady(), "fast": wild}, repeats=0)
     row = result["variants"][1]["latency"][0]
     assert row["ratio"]["half_width"] > 0.05
     assert any("the ratio is known to" in reason for reason in row["noise"])

@@ -13,7 +13,7 @@ import transformers
 
 from distill.errors import ModelError
 from distill.measure.inputs import random_batch, read_facts
-from distill.measure.latency import SCOPE, TASK_SCOPE, _scope
+from distill.measure.latency import END_SCOPE, SCOPE, TASK_SCOPE, scope_words
 from distill.measure.tasks import load_task_model, task_class
 from distill.measure.variants import Variant, find_variants
 
@@ -94,9 +94,10 @@ def test_the_scope_says_what_is_timed(tmp_path):
     save(tmp_path / "task", "TokenClassification")
     tiny.saved(tmp_path / "sentence", layers=1)
     task, sentence = (Variant(name, "student", "torch", tmp_path / name) for name in ("task", "sentence"))
-    assert _scope([task]) == TASK_SCOPE
-    assert _scope([sentence]) == SCOPE
-    assert _scope([task, sentence]) == f"{SCOPE}; {TASK_SCOPE}"
+    assert scope_words([task]) == TASK_SCOPE
+    assert scope_words([sentence]) == SCOPE
+    assert scope_words([sentence], "end_to_end") == END_SCOPE
+    assert scope_words([task, sentence]) == f"{SCOPE}; {TASK_SCOPE}"
     assert [variant.name for variant in find_variants(tmp_path / "task")] == ["student"]
 
 
