@@ -66,7 +66,8 @@ def markdown(result: dict[str, Any]) -> str:
     """One row per model and cell, and the machine it was measured on."""
     machine = result["environment"]
     lines = [
-        f"Measured on {machine['cpu']}, {machine['cores']} cores; a process for each model, in turns. Noise: {result['noise']['words']}.",
+        f"Measured on {machine['cpu']}, {machine['cores']} cores; a process for each model, in turns. "
+        f"Noise: {result['noise']['words']}.",
         "",
         "| model | format | MB | batch | tokens | threads | p50 ms | p90 ms | n | sentences/s | times faster, 95 % interval |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",

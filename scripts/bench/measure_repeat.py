@@ -180,7 +180,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Is a measured speed-up the same when it is measured again?",
         "",
-        f"torch in fp32 against the preset `fast` of {settings['model']}, one thread, {settings['repeats']} times two measurements; "
+        f"torch in fp32 against the preset `fast` of {settings['model']}, one thread, "
+        f"{settings['repeats']} times two measurements; "
         f"{machine['cpu']}, {machine['cores']} cores; {result['minutes']} minutes. {result['noisy_measurements']} of "
         f"{2 * settings['repeats']} measurements said that they were disturbed.",
         "",

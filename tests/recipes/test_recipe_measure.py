@@ -34,7 +34,7 @@ def test_the_text_is_looked_at_before_a_run(tmp_path, content, words):
     path = tmp_path / "mine.txt"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(RecipeError, match="measure.text") as caught:
+    with pytest.raises(RecipeError, match=r"measure\.text") as caught:
         check_recipe("quickstart", [f"measure.text={path}"])
     assert words in str(caught.value)
     path.write_text("a sentence\n")
