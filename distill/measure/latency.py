@@ -93,8 +93,20 @@ def measure_models(
         DistillError: every measuring process died. Where some live on, the error of each other is in its `error`.
     """
     plan = Plan(
-        *(tuple(batch), tuple(sequence), tuple(threads), min_runs, min_seconds, tuple(scenarios), scope),
-        *(None if text is None else Path(text), tuple(rates), tuple(loads), server_seconds, passes, rounds, repeats),
+        batch=tuple(batch),
+        sequence=tuple(sequence),
+        threads=tuple(threads),
+        min_runs=min_runs,
+        min_seconds=min_seconds,
+        scenarios=tuple(scenarios),
+        scope=scope,
+        text=None if text is None else Path(text),
+        rates=tuple(rates),
+        loads=tuple(loads),
+        server_seconds=server_seconds,
+        passes=passes,
+        rounds=rounds,
+        repeats=repeats,
     ).settled()
     _check(variants)
     return _Measurement(with_compiled(variants) if compiled else list(variants), plan, progress).run(root or Path.cwd())
@@ -172,11 +184,13 @@ class _Measurement:
                 self.results.attempts[case.key, count] = attempt + 1
             total = self.plan.passes * steps(tasks, self.plan)
             ticks = Ticks(total, "measuring" if attempt == 0 else "measuring again") if self.progress and total else None
-            for passing in range(self.plan.passes):
-                tick: Callable[[], None] = ticks.tick if ticks else lambda: None
-                Pass(tasks, self.plan, count, attempt, passing, self.meter, cache, tick).run()
-            if ticks:
-                ticks.close()
+            tick: Callable[[], None] = ticks.tick if ticks else lambda: None
+            try:
+                for passing in range(self.plan.passes):
+                    Pass(tasks, self.plan, count, attempt, passing, self.meter, cache, tick).run()
+            finally:
+                if ticks:
+                    ticks.close()
 
     def _task(self, variant: Variant, cases: Sequence[Case], texts: Path) -> Task:
         facts = self.facts[variant.name]

@@ -80,7 +80,18 @@ class Results:
                         more["compile_ms"] = most(found.compile_ms.get((case.key, count), []))
                     part = "offline" if case.scenario == "offline" else "text" if case.sequence is None else "latency"
                     rows[part].append({**row, **more})
+            self._mark_greedy(found.checks.get(count), count, rows)
         return rows
+
+    def _mark_greedy(self, seen: Mapping[str, Any] | None, count: int, rows: Mapping[str, list[Row]]) -> None:
+        """Mark the rows of a model that used more than its thread budget: its times are not those of so many threads."""
+        if seen is None or seen["kept"]:
+            return
+        for part in rows.values():
+            for row in part:
+                if row["threads"] == count:
+                    row["noisy"] = True
+                    row["noise"] = [*row["noise"], f"it ran {seen['running_mean']} threads on a budget of {count}"]
 
     def _server_rows(self, name: str, case: Case, count: int) -> Iterator[Row]:
         found = self.found[name]

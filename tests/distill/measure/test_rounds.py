@@ -210,3 +210,13 @@ def test_other_work_and_steal_are_counted_from_outside(measured, monkeypatch):
     reasons = result["variants"][0]["latency"][0]["noise"]
     assert "other work kept 4.0 cores busy" in reasons
     assert any("other virtual machines took 12% of the time" in reason for reason in reasons)
+
+
+def test_a_model_that_uses_more_threads_than_its_budget_is_marked(measured, monkeypatch):
+    greedy = {"budget": 1, "running_most": 3, "running_mean": 2.1, "cpu_per_wall": 2.0, "kept": False}
+    monkeypatch.setattr(fakeworkers._Worker, "watch_threads", lambda self, key: greedy if self.name == "fast" else None)
+    result, _ = measured(all_steady())
+    assert result["variants"][1]["latency"][0]["noise"] == ["it ran 2.1 threads on a budget of 1"]
+    assert result["variants"][1]["threads_seen"] == [{"threads": 1, **greedy}]
+    assert not result["noise"]["comparable"]
+    assert result["variants"][2]["latency"][0]["noise"] == []
