@@ -3,7 +3,8 @@
 Runs that follow each other are alike: a burst of other work slows dozens of them, and a process keeps for its whole life the
 memory it was given. So runs are no independent samples, and an interval from them is far too narrow. What is resampled here is
 the block (some runs of one model, next to a block of every other model, a round), inside the pass (a set of fresh processes):
-first passes are drawn, then blocks of each pass drawn. Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
+first passes are drawn, then blocks of each pass drawn.
+With few passes the two sides are stretched (`interval_of`). Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
 
 A ratio is the median, over rounds, of the ratio of two neighbouring blocks: what slows a whole round weighs on both and falls
 out, and a burst that hits one of the two is one odd value under a median.
@@ -72,6 +73,8 @@ def interval_of(
 ) -> Interval | None:
     """95 % percentile interval of a statistic of blocks, passes drawn first and blocks inside them.
 
+    Drawing m passes out of m shows only (m - 1) / m of their variance, so both sides are stretched by sqrt(m / (m - 1)).
+
     Args:
         rows: [blocks, values].
         passes: which pass each block is of, [blocks].
@@ -99,7 +102,9 @@ def interval_of(
     drawn[beyond] = np.nan
     values = statistic(drawn.reshape(draws, len(groups) * longest, rows.shape[1]))
     low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    middle = float(statistic(rows[None])[0])
+    wider = float(np.sqrt(len(groups) / (len(groups) - 1))) if len(groups) > 1 else 1.0
+    return middle - wider * max(0.0, middle - float(low)), middle + wider * max(0.0, float(high) - middle)
 
 
 def half_width(value: float, interval: Interval | None) -> float | None:

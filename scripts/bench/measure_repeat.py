@@ -53,8 +53,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="batch sizes")
     parser.add_argument("--sequence", type=int, nargs="+", default=[32], help="lengths in tokens")
     parser.add_argument("--min-seconds", type=float, default=2.0, help="shortest time spent on each row")
-    parser.add_argument("--passes", type=int, default=2, help="sets of fresh processes of each measurement")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each model in a pass")
+    parser.add_argument("--passes", type=int, default=3, help="sets of fresh processes of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each model in a pass")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for measure_repeat.json and .md")
     return parser.parse_args(arguments)
 
