@@ -3,8 +3,8 @@
 Runs that follow each other are alike: a burst of other work slows dozens of them, and a process keeps for its whole life the
 memory it was given. So runs are no independent samples, and an interval from them is far too narrow. What is resampled here is
 the block (some runs of one model, next to a block of every other model, a round), inside the pass (a set of fresh processes):
-first passes are drawn, then blocks of each pass drawn.
-With few passes the two sides are stretched (`interval_of`). Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
+first passes are drawn, then blocks of each pass drawn. With few passes the two sides are stretched (`interval_of`).
+Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
 
 A ratio is the median, over rounds, of the ratio of two neighbouring blocks: what slows a whole round weighs on both and falls
 out, and a burst that hits one of the two is one odd value under a median.
