@@ -16,7 +16,7 @@ from .export.onnx import write_presets
 from .export.parity import check_parity
 from .export.search import Budget
 from .export.search_log import SEARCH
-from .files import atomic_write, locate_model, read_json, write_json
+from .files import atomic_write, locate_model, read_json, sha256_file, write_json
 from .measure.hardware import environment
 from .measure.latency import measure_models
 from .measure.variants import EXPORTS, Variant
@@ -205,17 +205,10 @@ class Proof:
                 Variant("student", "student", "torch", folder.student),
                 *(Variant(name, "export", "onnx", files[name], folder=folder.student, weights=files[name]) for name in passed),
             ]
-            found = measure_models(
-                variants,
-                batch=spec.batch,
-                sequence=spec.sequence,
-                threads=spec.threads,
-                min_runs=spec.min_runs,
-                min_seconds=spec.min_seconds,
-                root=folder.path,
-            )
+            found = measure_models(variants, **dict(spec), root=folder.path)
             write_json(folder.path / "measure.json", found)
-            return {"variants": [variant["name"] for variant in found["variants"]]}
+            facts = {"variants": [variant["name"] for variant in found["variants"]]}
+            return {**facts, **({"noise": found["noise"]["words"]} if "noise" in found else {})}
 
         inputs = {
             "measure": spec.model_dump(mode="json"),
@@ -224,6 +217,7 @@ class Proof:
             "passed": passed,
             "teacher": self.subject.teacher_key,
             "cpu": environment()["cpu"],
+            "text": sha256_file(Path(spec.text).expanduser()) if spec.text else None,
         }
         folder.stage("measure", inputs, ["measure.json"], work)
 

@@ -54,6 +54,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     notes: list[str] = []
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
     problems += [*_parallel(resolved, notes), *_teaching(resolved, notes), *check_augment(resolved, notes)]
+    problems += _measuring(resolved)
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -146,6 +147,18 @@ def _teaching(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
             yield placed(problem, path)
         if objectives and not found and source_kind(source) == "hub":
             notes.append(f"{path}: '{source.source}' is a data set of the hub; a run fetches it if it is not in the cache")
+
+
+def _measuring(recipe: Recipe) -> Iterator[DistillError]:
+    """The text that models are timed on."""
+    if recipe.measure.text is None:
+        return
+    from .measure.cases import read_texts
+
+    try:
+        read_texts(Path(recipe.measure.text))
+    except DistillError as problem:
+        yield placed(problem, "measure.text")
 
 
 def _trackers(recipe: Recipe) -> Iterator[DistillError]:

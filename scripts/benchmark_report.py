@@ -15,7 +15,9 @@ from typing import Any
 import distill
 from distill.errors import DistillError
 from distill.files import atomic_write, write_json
-from distill.measuring import find_models
+from distill.measuring import find_models, latency_lines, offline_lines, server_lines
+
+OTHERS = {"text": latency_lines, "offline": offline_lines, "server": server_lines}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -25,6 +27,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32], help="batch sizes")
     parser.add_argument("--sequence", type=int, nargs="+", default=[32, 128], help="lengths in tokens")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts")
+    parser.add_argument("--scenario", nargs="+", default=["single_stream"], help="single_stream, offline, server")
+    parser.add_argument("--scope", default="model", help="model: token ids in; end_to_end: text in, tokenized")
+    parser.add_argument("--text", type=Path, help="your own sentences, one a line, timed beside the grid")
+    parser.add_argument("--compiled", action="store_true", help="time torch models through torch.compile too")
     parser.add_argument("--min-seconds", type=float, default=1.0, help="shortest time spent on each row")
     parser.add_argument("--out", type=Path, required=True, help="folder that gets benchmark.md and measure.json")
     return parser.parse_args(arguments)
@@ -35,7 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         models = find_models(args.paths, args.teacher)
         result = distill.measure_models(
-            models, batch=args.batch, sequence=args.sequence, threads=args.threads, min_seconds=args.min_seconds
+            models,
+            batch=args.batch,
+            sequence=args.sequence,
+            threads=args.threads,
+            min_seconds=args.min_seconds,
+            scenarios=args.scenario,
+            scope=args.scope,
+            text=args.text,
+            compiled=args.compiled,
         )
         table = markdown(result)
         write_json(args.out / "measure.json", result)
@@ -52,10 +66,11 @@ def markdown(result: dict[str, Any]) -> str:
     """One row per model and cell, and the machine it was measured on."""
     machine = result["environment"]
     lines = [
-        f"Measured on {machine['cpu']}, {machine['cores']} cores; a fresh process for each model.",
+        f"Measured on {machine['cpu']}, {machine['cores']} cores; a process for each model, in turns. "
+        f"Noise: {result['noise']['words']}.",
         "",
-        "| model | format | MB | batch | tokens | threads | p50 ms | p90 ms | n | sentences/s |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| model | format | MB | batch | tokens | threads | p50 ms | p90 ms | n | sentences/s | times faster, 95 % interval |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for model in result["variants"]:
         for row in model["latency"]:
@@ -71,9 +86,20 @@ def markdown(result: dict[str, Any]) -> str:
                 f"{row['p90_ms']:.2f}",
                 row["n"],
                 f"{row['sentences_per_s']:,.0f}",
+                times(row["ratio"]),
             )
             lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for part, table in OTHERS.items():
+        if any(model[part] for model in result["variants"]):
+            lines += ["", f"{part}:", "", "```", *table(result, part), "```"]
     return "\n".join(lines) + "\n"
+
+
+def times(ratio: dict[str, Any] | None) -> str:
+    """A ratio with its interval, "" of none."""
+    if ratio is None:
+        return ""
+    return f"{ratio['value']:.2f}" + (f" ({ratio['ci95'][0]:.2f}-{ratio['ci95'][1]:.2f})" if ratio["ci95"] else "")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 def stand_in(asked: list[list[str]]) -> Callable[..., dict[str, Any]]:
     """A function in place of `measure_models`; it appends to `asked` the names of the variants it is asked for."""
 
-    def measure_models(variants, *, batch, sequence, threads, min_runs, min_seconds, root):
+    def measure_models(variants, *, batch, sequence, threads, root, **more):
         from distill.measure.hardware import environment
         from distill.measure.size import file_mb
 

@@ -83,3 +83,11 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UserError("these are no whole numbers", where=option, got=text, expected="such as 1,32") from error
+
+
+def decimals(text: str, option: str) -> tuple[float, ...]:
+    """The numbers of a comma-separated option; none where it is empty."""
+    try:
+        return tuple(float(part) for part in text.split(",") if text.strip())
+    except ValueError as error:
+        raise UserError("these are no numbers", where=option, got=text, expected="such as 0.5,0.8") from error

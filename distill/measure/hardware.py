@@ -84,6 +84,14 @@ def peak_rss_mb() -> float:
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6, 1)
 
 
+def memory_now_mb() -> float | None:
+    """What this process holds now, in 1e6 bytes, as the kernel counts it; None where it does not tell."""
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    return None
+
+
 def installed(packages: Iterable[str]) -> dict[str, str]:
     """Name -> version of those of some packages that are installed."""
     found = {}

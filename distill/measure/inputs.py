@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,21 @@ def random_batch(batch: int, sequence: int, vocabulary: int, special: tuple[int,
         allowed = np.arange(vocabulary, dtype=np.int64)
     ids = np.random.default_rng(SEED).choice(allowed, size=(batch, sequence))
     return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+
+def lengths_batch(lengths: Sequence[int], vocabulary: int, special: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+    """Random token ids of several lengths, padded to the longest.
+
+    Args:
+        lengths: tokens of each row.
+        vocabulary, special: as in `random_batch`.
+
+    Returns:
+        As `random_batch`; attention_mask is 0 behind the end of a row.
+    """
+    arrays = random_batch(len(lengths), max(lengths), vocabulary, special)
+    arrays["attention_mask"] = (np.arange(max(lengths))[None] < np.asarray(lengths)[:, None]).astype(np.int64)
+    return arrays
 
 
 def _transformer_folder(folder: Path) -> Path:

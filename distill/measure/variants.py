@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ..errors import ModelError
-from ..runtime.precision import FILES
+from ..progress import note
+from ..runtime.precision import FILES, GATES, failed_gates
 from .size import weight_files
 
 EXPORTS = {file: preset for preset, file in FILES.items()}
@@ -26,6 +28,7 @@ class Variant:
         folder: onnx: holds config.json and tokenizer.json; None: two levels above the file.
         weights: file or folder whose size is reported; None: `path`.
         revision: of a hub model.
+        compiled: torch: timed through `torch.compile`.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Variant:
     folder: Path | None = None
     weights: Path | None = None
     revision: str | None = None
+    compiled: bool = False
 
     def location(self) -> Path:
         """Where the model lies on this machine, as an absolute path.
@@ -77,15 +81,22 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
 
     Returns:
         The torch model first, if there is one, named after its role; then the ONNX files: fp32, fast, faithful, others
-        by their file's name.
+        by their file's name. A file that failed its parity gate is left out, with a note.
 
     Raises:
-        ModelError: nothing to measure is there.
+        ModelError: nothing to measure is there, or the one file that is named failed its parity gate.
     """
     place = Path(path).expanduser()
     if place.suffix == ".onnx":
         found = Variant(EXPORTS.get(place.name, place.stem), "export", "onnx", place)
         found.location()
+        if _failed(place):
+            raise ModelError(
+                "this file failed its parity gate, and no speed is told of such a file",
+                where=str(path),
+                got=f"{GATES} beside it says so",
+                hint="export the model again, or look at parity.json",
+            )
         return [found]
     if not place.is_dir():
         found = Variant(role, role, "torch", path)
@@ -95,7 +106,11 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
         place = place / "student"
     variants = [Variant(role, role, "torch", place)] if weight_files(place) else []
     files = sorted((place / "onnx").glob("*.onnx"), key=lambda file: ([*EXPORTS, file.name].index(file.name), file.name))
+    failed = [file.name for file in files if exports and _failed(file)]
+    if failed:
+        note(f"measuring: {', '.join(failed)} failed the parity gate: no speed is told of such a file")
     if exports:
+        files = [file for file in files if file.name not in failed]
         variants += [Variant(EXPORTS.get(file.name, file.stem), "export", "onnx", file) for file in files]
     if not variants:
         raise ModelError(
@@ -105,6 +120,23 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
             expected="safetensors, or onnx/*.onnx",
         )
     return variants
+
+
+def with_compiled(variants: Sequence[Variant]) -> list[Variant]:
+    """The same, each torch model followed by itself through `torch.compile`."""
+    found = []
+    for variant in variants:
+        found.append(variant)
+        if variant.format == "torch":
+            found.append(replace(variant, name=f"{variant.name} compiled", compiled=True))
+    return found
+
+
+def _failed(file: Path) -> bool:
+    """Whether the export says that this file failed its gate."""
+    if file.parent.name != "onnx":
+        return False
+    return EXPORTS.get(file.name) in failed_gates(file.parent.parent)
 
 
 def _cached(model: str, revision: str | None) -> Path:

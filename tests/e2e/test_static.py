@@ -141,8 +141,8 @@ def test_without_torch_the_vectors_are_the_same(exported, tmp_path: Path) -> Non
 
 def test_it_can_be_measured(exported) -> None:
     from distill.measure.inputs import random_batch, read_facts
+    from distill.measure.models import load_onnx
     from distill.measure.size import file_mb
-    from distill.measure.worker import load_onnx
 
     student, folder = exported[:2]
     facts = read_facts(folder)
@@ -150,7 +150,7 @@ def test_it_can_be_measured(exported) -> None:
     assert set(facts.special) == set(tiny.tokenizer().all_special_ids)
     assert file_mb(folder) > facts.vocabulary * 16 * 4 / 1e6
     batch = random_batch(3, 16, facts.vocabulary, facts.special)
-    _, prepare = load_onnx(str(folder / "onnx" / "model.onnx"), 1)
+    prepare = load_onnx(str(folder / "onnx" / "model.onnx"), 1).prepare
     assert np.asarray(prepare(batch)()).shape == (1, 3, student.dim)
 
 
@@ -158,8 +158,8 @@ TIMED = """
 import sys
 import numpy as np
 from distill.measure.inputs import random_batch
-from distill.measure.worker import load_torch
-_, prepare = load_torch(sys.argv[1], 1)
+from distill.measure.models import load_torch
+prepare = load_torch(sys.argv[1], 1).prepare
 np.save(sys.argv[2], prepare(random_batch(3, 16, 200, (0, 1, 2, 3, 4)))().numpy())
 """
 

@@ -36,6 +36,8 @@ def only(*overrides):
         ("measure.batch=[]", "measure.batch", "a list of at least 1"),
         ("measure.batch=[1, 0]", "measure.batch.1", "at least 1"),
         ("measure.batch=3", "measure.batch", "a list"),
+        ("measure.scope=everything", "measure.scope", "model"),
+        ("measure.loads=[0]", "measure.loads.0", "above 0"),
         ("stages=[]", "stages", "a list of at least 1"),
         ("data.dev=5", "data.dev", "a mapping"),
         ("data.dev.share=0.9", "data.dev.share", "at most 0.5"),

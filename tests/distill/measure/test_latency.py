@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import bag
 import pytest
 import tiny
 
-from distill.errors import DistillError, MissingExtra, ModelError, UserError
+from distill.errors import DataError, MissingExtra, ModelError, UserError
 from distill.measure import latency
 from distill.measure.latency import Variant, measure_models
 
@@ -28,11 +27,11 @@ def folder(tmp_path):
 def test_two_models_on_a_grid(tmp_path, folder):
     variants = [onnx_variant(folder, "fp32"), onnx_variant(folder, "fast")]
     result = measure_models(
-        variants, batch=(1, 3), sequence=(4, 8), threads=(1,), min_runs=5, min_seconds=0.02, progress=False, root=tmp_path
+        variants, batch=(1, 3), sequence=(4, 8), min_runs=5, min_seconds=0.02, repeats=0, progress=False, root=tmp_path
     )
     json.dumps(result, allow_nan=False)
     assert result["schema_version"] == 1
-    assert result["grid"]["passes"] == 2
+    assert (result["grid"]["passes"], result["grid"]["rounds"]) == (2, 5)
     assert {"load_before", "load_after", "cpu", "packages"} <= result["environment"].keys()
     assert [variant["name"] for variant in result["variants"]] == ["fp32", "fast"]
     for variant in result["variants"]:
@@ -45,31 +44,60 @@ def test_two_models_on_a_grid(tmp_path, folder):
         assert 10 < variant["peak_rss_mb"] < 400  # no torch in that process
         assert variant["skipped"] == []
         for row in variant["latency"]:
-            assert row["n"] == len(row["samples_ms"]) >= 6  # 3 in each of 2 passes
+            assert row["n"] == len(row["samples_ms"]) == sum(row["block_runs"]) >= 10  # one in each of 5 rounds of 2 passes
+            assert len(row["block_places"]) == row["blocks"] == 10
+            assert row["p50_ci95"][0] <= row["p50_ms"] <= row["p50_ci95"][1]
             assert 0 < row["p50_ms"] <= row["p90_ms"]
             assert row["sentences_per_s"] == pytest.approx(row["batch"] / row["p50_ms"] * 1000, rel=1e-2)
-            assert isinstance(row["noisy"], bool)
+            assert row["noisy"] == bool(row["noise"])
+            assert (row["ratio"] is None) == (variant["name"] == "fp32")
+        assert variant["error"] is None
+        assert variant["peak_over_base_mb"] > 0
+        assert variant["start_ms"] > variant["load_ms"]
+        (seen,) = variant["threads_seen"]
+        assert seen["running_most"] == 1
+        assert seen["kept"]
+        assert variant["idle_cores"] < 0.2
+    ratio = result["variants"][1]["latency"][0]["ratio"]
+    assert ratio["to"] == "fp32"
+    assert ratio["blocks"] == 10
+    assert ratio["ci95"][0] <= ratio["value"] <= ratio["ci95"][1]
 
 
-def test_the_second_pass_runs_backwards_and_pools(monkeypatch, folder):
-    order = []
-
-    def fake(variant, threads, cells, facts, runs):
-        order.append((variant.name, runs["min_runs"], runs["min_seconds"]))
-        rows = [{"wall_ms": [float(len(order))] * 5, "cpu_ms": 5.0 * len(order)} for _ in cells]
-        return {"load_ms": 10.0 * len(order), "peak_rss_mb": 100.0 * len(order), "busy": False, "rows": rows}
-
-    monkeypatch.setattr(latency, "_in_fresh_process", fake)
-    variants = [onnx_variant(folder, name) for name in ("fp32", "fast", "faithful")]
-    result = measure_models(variants, batch=(1,), sequence=(4,), min_runs=9, min_seconds=3.0, progress=False)
-    assert [name for name, *_ in order] == ["fp32", "fast", "faithful", "faithful", "fast", "fp32"]
-    assert {(runs, seconds) for _, runs, seconds in order} == {(5, 1.5)}
-    first = result["variants"][0]
-    assert first["latency"][0]["samples_ms"] == [1.0] * 5 + [6.0] * 5
-    assert first["latency"][0]["p50_ms"] == 3.5
-    assert first["latency"][0]["cpu_ms"] == 3.5
-    assert first["latency"][0]["noisy"]  # the passes disagree
-    assert (first["load_ms"], first["peak_rss_mb"]) == (10.0, 600.0)
+def test_every_scenario_on_text_with_tokenization(tmp_path, folder):
+    text = tmp_path / "mine.txt"
+    text.write_text("a cat sat on the mat\n\n" + "dog ran\n" * 8 + "the cat\n", "utf-8")
+    result = measure_models(
+        [onnx_variant(folder, "fp32"), onnx_variant(folder, "fast")],
+        batch=(1, 2),
+        sequence=(8,),
+        min_seconds=0.01,
+        repeats=0,
+        passes=1,
+        scenarios=("single_stream", "offline", "server"),
+        scope="end_to_end",
+        text=text,
+        rates=(20.0,),
+        loads=(),
+        server_seconds=1.5,
+        progress=False,
+    )
+    json.dumps(result, allow_nan=False)
+    assert "mat" not in json.dumps(result["text"])
+    assert result["text"]["sentences"] == 10
+    assert result["text"]["tokens"]["histogram"] == {"1-8": 10}
+    assert "tokenisation, pooling" in result["grid"]["scope"]
+    for variant in result["variants"]:
+        assert [(row["batch"], row["sequence"]) for row in variant["latency"]] == [(1, 8), (2, 8)]
+        (single,) = variant["text"]
+        assert single["sequence"] is None
+        assert single["n"] >= 10
+        assert [row["batch"] for row in variant["offline"]] == [1, 2]
+        assert all(row["sentences"] >= 10 and row["tokens_per_s"] > row["sentences_per_s"] for row in variant["offline"])
+        (served,) = variant["server"]
+        assert served["rate_per_s"] == 20
+        assert served["n"] == len(served["queue_ms"]) > 5
+        assert served["load"] is None
 
 
 def test_a_torch_model(tmp_path):
@@ -77,7 +105,7 @@ def test_a_torch_model(tmp_path):
     model = tiny.saved(tmp_path / "teacher", "mpnet", layers=1, dim=8)
     result = measure_models([Variant("teacher", "teacher", "torch", model)], **TRIAL)
     (variant,) = result["variants"]
-    assert result["grid"]["passes"] == 1
+    assert (result["grid"]["passes"], result["grid"]["rounds"]) == (1, 3)
     assert variant["latency"][0]["n"] == 3
     assert variant["file_mb"] > 0
     assert 0 < variant["load_ms"] < 3000
@@ -99,32 +127,15 @@ def test_a_damaged_file_is_the_users_error(folder):
     assert "ONNX" in str(caught.value)
 
 
-def test_a_worker_that_dies_tells_its_last_words(monkeypatch, folder):
-    def fake(command, **options):
-        return subprocess.CompletedProcess(command, -9, "", "one\ntwo\nthree\nfour\n")
-
-    monkeypatch.setattr(latency.subprocess, "run", fake)
-    with pytest.raises(DistillError, match=r"words: two \| three \| four") as caught:
-        measure_models([onnx_variant(folder)], **TRIAL)
-    assert caught.value.exit_code == 3
-    assert "out of memory" in str(caught.value)
-
-
-def test_a_worker_gets_its_thread_budget_and_no_module_of_the_user(monkeypatch, folder, tmp_path):
-    """A numpy.py in the working directory must not be imported; the budget must reach OpenMP before it starts."""
-    (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
-    monkeypatch.chdir(tmp_path)
-    seen, real = {}, subprocess.run
-
-    def spy(command, **options):
-        seen.update(options["env"], cwd=options["cwd"])
-        return real(command, **options)
-
-    monkeypatch.setattr(latency.subprocess, "run", spy)
-    measure_models([onnx_variant(folder)], **{**TRIAL, "threads": (2,)})
-    assert {seen[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"2"}
-    assert seen["HF_HUB_OFFLINE"] == "1"
-    assert seen["cwd"] != str(tmp_path)
+def test_a_worker_that_dies_is_told_and_the_others_go_on(folder):
+    (folder / "onnx" / "model.onnx").write_bytes(b"garbage")
+    result = measure_models([onnx_variant(folder), onnx_variant(folder, "fast")], **TRIAL)
+    broken, well = result["variants"]
+    assert "ONNX" in broken["error"]
+    assert (broken["latency"], broken["load_ms"]) == ([], None)
+    assert well["error"] is None
+    assert well["latency"][0]["n"] == 3
+    assert well["latency"][0]["ratio"] is None  # there is nothing to compare with
 
 
 def test_more_threads_than_cores_is_marked(monkeypatch, folder):
@@ -145,6 +156,14 @@ def test_more_threads_than_cores_is_marked(monkeypatch, folder):
         {"min_seconds": float("nan")},
         {"min_seconds": float("inf")},
         {"passes": 0},
+        {"rounds": 0},
+        {"repeats": -1},
+        {"scenarios": ()},
+        {"scenarios": ("offline", "offline")},
+        {"scenarios": ("online",)},
+        {"scope": "everything"},
+        {"scenarios": ("server",), "loads": ()},
+        {"scenarios": ("server",), "rates": (0.0,)},
     ],
 )
 def test_grids_that_cannot_be_measured(folder, wrong):
@@ -161,6 +180,28 @@ def test_models_that_cannot_be_told_apart_or_are_not_there(folder, tmp_path):
         measure_models([Variant("x", "export", "onnx", tmp_path / "absent.onnx")], **TRIAL)
     with pytest.raises(ModelError, match="not on this machine"):
         measure_models([Variant("x", "teacher", "torch", "somebody/never-downloaded")], **TRIAL)
+
+
+def test_without_a_compiler_the_compiled_model_is_left_out_and_told(monkeypatch, tmp_path, folder):
+    """The pair is named in the result, so that nobody wonders where it went."""
+    monkeypatch.setattr(latency, "compiler_missing", lambda: "no compiler here")
+    model = tiny.saved(tmp_path / "teacher", "bert", layers=1, dim=8)
+    pair = measure_models([Variant("teacher", "teacher", "torch", model)], **TRIAL, compiled=True)["variants"]
+    assert [(item["name"], item["compiled"], item["unavailable"]) for item in pair] == [
+        ("teacher", False, False),
+        ("teacher compiled", True, True),
+    ]
+    assert pair[1]["error"] == "no compiler here"
+    assert pair[1]["latency"] == []
+
+
+@pytest.mark.parametrize(("content", "word"), [(b"", "empty"), (b" \n\t\n", "empty"), (b"\xff\xfe", "UTF-8"), (None, "read")])
+def test_text_that_cannot_be_used(tmp_path, folder, content, word):
+    path = tmp_path / "text.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=word):
+        measure_models([onnx_variant(folder)], **TRIAL, text=path)
 
 
 def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):

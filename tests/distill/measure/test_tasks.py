@@ -13,10 +13,11 @@ import transformers
 
 from distill.errors import ModelError
 from distill.measure.inputs import random_batch, read_facts
-from distill.measure.latency import SCOPE, TASK_SCOPE, _scope
+from distill.measure.latency import END_SCOPE, SCOPE, TASK_SCOPE, measure_models, scope_words
 from distill.measure.tasks import load_task_model, task_class
 from distill.measure.variants import Variant, find_variants
 
+TRIAL = {"batch": (1, 2), "sequence": (8,), "min_runs": 3, "min_seconds": 0.0, "progress": False}
 KINDS = ("SequenceClassification", "TokenClassification", "QuestionAnswering")
 
 
@@ -94,24 +95,19 @@ def test_the_scope_says_what_is_timed(tmp_path):
     save(tmp_path / "task", "TokenClassification")
     tiny.saved(tmp_path / "sentence", layers=1)
     task, sentence = (Variant(name, "student", "torch", tmp_path / name) for name in ("task", "sentence"))
-    assert _scope([task]) == TASK_SCOPE
-    assert _scope([sentence]) == SCOPE
-    assert _scope([task, sentence]) == f"{SCOPE}; {TASK_SCOPE}"
+    assert scope_words([task]) == TASK_SCOPE
+    assert scope_words([sentence]) == SCOPE
+    assert scope_words([sentence], "end_to_end") == END_SCOPE
+    assert scope_words([task, sentence]) == f"{SCOPE}; {TASK_SCOPE}"
     assert [variant.name for variant in find_variants(tmp_path / "task")] == ["student"]
 
 
 @pytest.mark.parametrize("kind", ["QuestionAnswering", "bilstm"])
 def test_a_fresh_process_times_it(tmp_path, kind):
     save_bilstm(tmp_path) if kind == "bilstm" else save(tmp_path, kind, "distilbert")
-    facts = read_facts(tmp_path)
-    spec = {"format": "torch", "path": str(tmp_path), "threads": 1, "cells": [[1, 8], [2, 4]], "vocabulary": facts.vocabulary}
-    spec.update(special=facts.special, min_runs=3, min_seconds=0.0)
-    (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "distill.measure.worker", str(tmp_path / "spec.json"), str(tmp_path / "result.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert [len(row["wall_ms"]) >= 3 for row in result["rows"]] == [True, True]
+    (made,) = measure_models([Variant("student", "student", "torch", tmp_path)], **TRIAL)["variants"]
+    assert made["error"] is None
+    assert [(row["batch"], row["sequence"], row["n"]) for row in made["latency"]] == [(1, 8, 3), (2, 8, 3)]
 
 
 def test_an_exported_classifier_is_timed_without_torch(tmp_path):
@@ -129,8 +125,8 @@ def test_an_exported_classifier_is_timed_without_torch(tmp_path):
     )
     save(model, str(tmp_path / "model.onnx"))
     code = (
-        "import sys; from distill.measure.worker import load_onnx; from distill.measure.inputs import random_batch\n"
-        f"ms, prepare = load_onnx({str(tmp_path / 'model.onnx')!r}, 1); run = prepare(random_batch(2, 5, 30, ()))\n"
+        "import sys; from distill.measure.models import load_onnx; from distill.measure.inputs import random_batch\n"
+        f"run = load_onnx({str(tmp_path / 'model.onnx')!r}, 1).prepare(random_batch(2, 5, 30, ()))\n"
         "assert run()[0].shape == (2, 5); assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

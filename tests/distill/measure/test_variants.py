@@ -6,7 +6,7 @@ import bag
 import pytest
 
 from distill.errors import ModelError
-from distill.measure.variants import Variant, find_variants
+from distill.measure.variants import Variant, find_variants, with_compiled
 
 
 def names(variants):
@@ -46,3 +46,23 @@ def test_paths_in_a_report_are_relative_or_just_a_name(tmp_path):
     assert variant.shown_path(tmp_path / "run") == "student/onnx/model.onnx"
     assert variant.shown_path(tmp_path / "elsewhere") == "model.onnx"
     assert Variant("teacher", "teacher", "torch", "owner/name").shown_path(tmp_path) == "owner/name"
+
+
+def test_a_file_that_failed_its_gate_gets_no_speed(tmp_path, capsys):
+    student = bag.folder(tmp_path / "student")
+    (student / "onnx" / "gates.json").write_text('{"fp32": true, "fast": false, "faithful": true}')
+    assert [name for name, *_ in names(find_variants(student))] == ["fp32", "faithful"]
+    assert "model_quantized.onnx failed the parity gate" in capsys.readouterr().err
+    with pytest.raises(ModelError, match="failed its parity gate"):
+        find_variants(student / "onnx" / "model_quantized.onnx")
+    assert names(find_variants(student / "onnx" / "model.onnx")) == [("fp32", "export", "onnx")]
+
+
+def test_torch_models_and_their_compiled_twins(tmp_path):
+    torch, onnx = Variant("teacher", "teacher", "torch", "x"), Variant("fp32", "export", "onnx", "x.onnx")
+    made = with_compiled([torch, onnx])
+    assert [(variant.name, variant.compiled) for variant in made] == [
+        ("teacher", False),
+        ("teacher compiled", True),
+        ("fp32", False),
+    ]
