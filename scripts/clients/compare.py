@@ -15,7 +15,9 @@ LOGITS = {"torch": 1e-4, "fp32": 1e-4}
 """The same of logits and scores, which are not of length 1."""
 COSINE = {"fast": 0.999, "faithful": 0.9999}
 """Format -> least cosine to the same file in this project's hands, on the same batch."""
-INT8_SCORE = 0.02
+NEAR = 0.002
+"""How much less the cosine to PyTorch may be than this project's own, where an 8-bit file misses `COSINE`."""
+INT8_SCORE = 0.05
 """Largest difference of a pipeline's score where weights or activations have 8 bits."""
 
 
@@ -56,8 +58,8 @@ def compare(model: Row, answer: Row) -> list[Row]:
 def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
     """Vectors or logits, one flat list an input.
 
-    int8 activations have one scale a batch. Where other arithmetic rounds one of them the other way, the vectors of a
-    batch of unlike texts move as far as the batch itself moves them: no further is asked there.
+    Other arithmetic, such as WebAssembly's, rounds some 8-bit activation the other way, and the layers after it follow.
+    Where such a vector misses the cosine it must be as near to PyTorch as this project's own; the table tells it.
     """
     values, format_ = model["values"], answer["format"]
     ours = values[format_ if format_ in COSINE else "torch"]
@@ -72,12 +74,10 @@ def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
     row["to_fp32"] = cosine(found, torch)
     if format_ in COSINE:
         passed, rule = row["min_cosine"] >= COSINE[format_], f"cosine {COSINE[format_]}"
-        if not passed and layout == "batch" and row["min_cosine"] >= (moved := cosine(ours["single"], ours["batch"])):
-            return {
-                **row,
-                "passed": True,
-                "reason": f"{rule} but for the batch, which moves this file's vectors to {moved:.4f} here too",
-            }
+        here = cosine(ours[layout], torch)
+        if not passed and row["to_fp32"] >= here - NEAR:
+            told = f"misses {rule} ({row['min_cosine']:.4f}), as near to fp32 as here ({row['to_fp32']:.4f}, here {here:.4f})"
+            return {**row, "passed": True, "reason": told}
     else:
         limit = (VECTORS if model["kind"] == "embedding" else LOGITS)[format_]
         passed, rule = row["max_abs"] <= limit, f"max_abs {limit:g}"
@@ -148,7 +148,7 @@ def table(results: Sequence[Row]) -> str:
             ]
             cells += [_number([row.get("max_abs") for row in rows], max, "{:.1e}")]
             cells += [_number([row.get(key) for row in rows], min, "{:.5f}") for key in ("min_cosine", "to_fp32")]
-            lines.append(f"| {' | '.join([*cells, _cell('; '.join(failed or noted) or 'same')])} |")
+            lines.append(f"| {' | '.join([*cells, _cell('; '.join(dict.fromkeys(failed or noted)) or 'same')])} |")
     return "\n".join(lines) + "\n"
 
 

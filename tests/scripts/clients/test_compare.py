@@ -55,7 +55,7 @@ def turned(cosine):
 
 
 @pytest.mark.parametrize(
-    ("format_", "cosine", "passed"), [("fast", 0.9991, True), ("fast", 0.998, False), ("faithful", 0.9995, False)]
+    ("format_", "cosine", "passed"), [("fast", 0.9991, True), ("fast", 0.997, False), ("faithful", 0.997, False)]
 )
 def test_eight_bits_are_the_same_by_cosine(compare, format_, cosine, passed):
     row = only(compare.compare(model(), answer(format_, single=turned(cosine))))
@@ -63,16 +63,14 @@ def test_eight_bits_are_the_same_by_cosine(compare, format_, cosine, passed):
     assert row["min_cosine"] == pytest.approx(cosine)
 
 
-def test_a_batch_of_int8_may_move_a_vector_no_further_than_the_batch_moves_ours(compare):
-    values = model()["values"]
-    values["fast"] = {"single": VECTORS, "batch": turned(0.995)}
-    angle = np.arccos(0.995)
-    near, far = ([[float(np.cos(angle + more)), float(np.sin(angle + more))], *VECTORS[1:]] for more in (0.08, 0.2))
-    row = only(compare.compare(model(values=values), answer("fast", batch=near)))
+def test_eight_bits_that_round_otherwise_must_be_as_near_to_torch_as_ours(compare):
+    angle, values = np.arccos(0.995), model()["values"]
+    values["fast"] = {"single": turned(0.995), "batch": turned(0.995)}  # in torch they are VECTORS
+    near, far = ([[float(np.cos(more)), float(np.sin(more))], *VECTORS[1:]] for more in (-angle, angle + 0.08))
+    row = only(compare.compare(model(values=values), answer("fast", single=near)))
     assert row["passed"]
-    assert "0.9950" in row["reason"]
-    assert not only(compare.compare(model(values=values), answer("fast", batch=far)))["passed"]
-    assert not only(compare.compare(model(values=values), answer("fast", single=turned(0.996))))["passed"]
+    assert row["reason"] == "misses cosine 0.999 (0.9801), as near to fp32 as here (0.9950, here 0.9950)"
+    assert not only(compare.compare(model(values=values), answer("fast", single=far)))["passed"]
 
 
 def test_a_known_difference_is_told_and_does_not_fail(compare):
@@ -127,7 +125,7 @@ def test_pipelines_say_the_same_words_with_the_same_scores(compare, kind, expect
 def test_scores_of_a_pipeline_are_compared_too(compare):
     asked = model(kind="spans", answers={"torch": [["a", 0.5]], "fast": [["a", 0.5]]})
     assert not only(compare.compare(asked, answer(says=[["a", 0.51]])))["passed"]
-    assert only(compare.compare(asked, answer("fast", says=[["a", 0.51]])))["passed"]
+    assert only(compare.compare(asked, answer("fast", says=[["a", 0.54]])))["passed"]
 
 
 @given(st.lists(st.floats(-10, 10).filter(lambda x: abs(x) > 1e-3), min_size=1, max_size=5))
