@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
