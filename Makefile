@@ -18,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/distill run quickstart
 
 test: lint
-	$(OFFLINE) $(BIN)/pytest -n $(JOBS)
+	$(OFFLINE) $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -49,8 +49,8 @@ class Encoder(Model):
     ) -> Embeddings:
         """Embed sentences. Batches are made of sentences of like length; the order of the rows is that of the input.
 
-        With `fast`, a sentence's vector depends a little on the others of its batch: activations are scaled over the
-        whole batch. `fp32` and `faithful` differ by rounding alone.
+        A sentence's vector does not depend on the others of its batch: what batches change is rounding, in every file that this
+        version writes.
 
         Args:
             sentences: any number of texts, empty ones too.
