@@ -174,7 +174,8 @@ def test_bad_input(case, cli, models, place):
     assert all(word in told for word in words), err
     assert any(head in err for head in HEADS), err
     left = {item.name for item in (place / "runs" / name).glob("*")} if (place / "runs").exists() else set()
-    assert left <= {"manifest.json", "recipe.yaml", ".lock", "data"}, "no model, no checkpoint, no report"
+    # The page is that of a run that goes on: it says how far this one came.
+    assert left <= {"manifest.json", "recipe.yaml", ".lock", "data", "report.html"}, "no model, no checkpoint, no report"
     assert not list(place.rglob("*.tmp-*"))
 
 

@@ -156,7 +156,8 @@ def test_both_ways_of_the_reader_print_one_answer(headed, capsys):
     head = Headline(task="x", metric="f1", retained=None, smaller=None, faster=None, best=None)
     report = Report(name="x", headline=head, gates=(), models=(), cost=Cost(), recipe={"task": "spans"})
     said = []
-    for _, _, code in task_usage(report, str(headed("bert", "spans").folder), "onnx/model.onnx"):
+    shown = task_usage(report, str(headed("bert", "spans").folder), "onnx/model.onnx")
+    for code in [code for _, language, code in shown if language == "python"]:
         exec(compile(code, "usage", "exec"), {})
         said.append(capsys.readouterr().out.strip().lower())
     # One prints the tokens put together, the other the text they came from.
