@@ -64,6 +64,8 @@ class Budget:
 
 MIN_COSINE, METRIC_DROP = 0.995, 0.005
 """The budgets where none is named: of a sentence encoder, of a task model with labelled dev rows."""
+FLOOR = 0.99
+"""What a budget of the metric also asks of the mean cosine to fp32: a dev set may forgive what other text does not."""
 Search = Callable[[Path, Path], dict[str, Any]]
 """Makes a file from the fp32 one and returns the log of how."""
 
@@ -239,7 +241,8 @@ class _Verdicts:
             value = near if self.budget.metric_drop is None else self._metric(session)
             lost = (self.before - value) / self.before if self.before > 0 else float(value < self.before)
             turned = sum(form != "fp32" for form in key)
-            inside = turned == 0 or lost <= self.budget.allowed
+            floor = FLOOR if self.budget.metric_drop is not None else 0.0
+            inside = turned == 0 or (lost <= self.budget.allowed and near >= floor)
             self.known[key] = {"turned": turned, "value": value, "lost": lost, "nearness": near, "inside": inside}
             self.log.append(self.known[key])
         return self.known[key]
