@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import MissingExtra, RunError
 from ..evaluate.tokens import entities
 from ..files import fingerprint
-from .paired import Statistic, f1_of, mean_of, spearman_of
+from ..report.resampled import Statistic, f1_of, mean_of, spearman_of
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -66,16 +66,17 @@ def _both_ways(columns: Columns) -> Statistic:
 
 def _entities(columns: Columns) -> Statistic:
     pairs = zip(columns["prediction"], columns["label"], strict=True)
-    return f1_of(_counts([(entities(guess.split(" ")), entities(label.split(" "))) for guess, label in pairs]))
+    return f1_of(*_counts([(entities(guess.split(" ")), entities(label.split(" "))) for guess, label in pairs]))
 
 
 def _labels(columns: Columns) -> Statistic:
     sides = ([set(filter(None, row.split("|"))) for row in columns[name]] for name in ("prediction", "label"))
-    return f1_of(_counts(list(zip(*sides, strict=True))))
+    return f1_of(*_counts(list(zip(*sides, strict=True))))
 
 
 def _counts(rows: Sequence[tuple[set[Any], set[Any]]]) -> np.ndarray:
-    return np.array([(len(guess & gold), len(guess), len(gold)) for guess, gold in rows], dtype=np.float64)
+    """Right guesses, guesses and what is there, [3, n]."""
+    return np.array([(len(guess & gold), len(guess), len(gold)) for guess, gold in rows], dtype=np.float64).T
 
 
 READERS: dict[str, Reader] = {

@@ -16,6 +16,7 @@ from ..report.words import figure, metric_words, whole
 from .schema import Interval, PairedScore, Ratio, Rule, RunSummary
 
 Decide = Literal["estimate", "bound"]
+Kind = Literal["max_quality_drop", "max_latency_increase"]
 
 
 def read_share(text: str | float, option: str) -> float:
@@ -49,56 +50,47 @@ def quality_rule(run: RunSummary, found: PairedScore | None, kind: str, task: st
     """Whether a run is at most `limit` worse than the baseline on one set."""
     if run.model is None or found is None or found.difference is None:
         why = run.reason or (found.note if found is not None else None) or "there is nothing to compare"
-        return Rule(
-            rule="max_quality_drop", run=run.label, limit=limit, passed=False, decided_by=decide, sentence=f"{run.label}: {why}"
-        )
+        return _unknown("max_quality_drop", run, limit, decide, why)
     drop = 0.0 - found.difference
     ends = (0.0 - found.ci95[1], 0.0 - found.ci95[0]) if found.ci95 is not None else None
-    passed, settled = _judge(drop, ends, limit, decide)
     moved = f"fell by {_unit(drop)}" if drop > 0 else f"rose by {_unit(-drop)}" if drop < 0 else "did not change"
     interval = f", 95% interval of the drop {_unit(ends[0])} to {_unit(ends[1])}" if ends is not None else ""
     words = f"{metric_words(found.metric, kind)} on {task} {moved} (n = {whole(found.n)}{interval})"
-    return Rule(
-        rule="max_quality_drop",
-        run=run.label,
-        limit=limit,
-        value=drop,
-        ci95=ends,
-        decided_by=decide,
-        passed=passed,
-        settled=settled,
-        sentence=f"{run.label}: {words}; {_verdict(passed, settled, f'{limit:g}', decide)}",
-    )
+    return _decided("max_quality_drop", run, limit, decide, drop, ends, words, f"{limit:g}")
 
 
 def latency_rule(run: RunSummary, found: Ratio | None, limit: float, decide: Decide) -> Rule:
     """Whether a run is at most `limit` slower than the baseline, as a share of the baseline's median."""
     if run.model is None or found is None or found.latency is None:
-        why = run.reason or "it was not timed where the baseline was"
-        return Rule(
-            rule="max_latency_increase",
-            run=run.label,
-            limit=limit,
-            passed=False,
-            decided_by=decide,
-            sentence=f"{run.label}: {why}",
-        )
+        return _unknown("max_latency_increase", run, limit, decide, run.reason or "it was not timed where the baseline was")
     more = found.latency - 1
     ends = (found.ci95[0] - 1, found.ci95[1] - 1) if found.ci95 is not None else None
-    passed, settled = _judge(more, ends, limit, decide)
     interval = f", 95% interval {_percent(ends[0])} to {_percent(ends[1])}" if ends is not None else ""
     noisy = ", measured on a disturbed machine" if found.noisy else ""
     words = f"the median latency changed by {_percent(more)}{interval}{noisy}"
+    return _decided("max_latency_increase", run, limit, decide, more, ends, words, f"{100 * limit:g} %")
+
+
+def _unknown(rule: Kind, run: RunSummary, limit: float, decide: Decide, why: str) -> Rule:
+    """A limit that cannot be judged is not met."""
+    return Rule(rule=rule, run=run.label, limit=limit, passed=False, decided_by=decide, sentence=f"{run.label}: {why}")
+
+
+def _decided(
+    rule: Kind, run: RunSummary, limit: float, decide: Decide, value: float, ends: Interval | None, words: str, allowed: str
+) -> Rule:
+    """A limit that was judged; `words` tell what was found and `allowed` the limit as a person writes it."""
+    passed, settled = _judge(value, ends, limit, decide)
     return Rule(
-        rule="max_latency_increase",
+        rule=rule,
         run=run.label,
         limit=limit,
-        value=more,
+        value=value,
         ci95=ends,
         decided_by=decide,
         passed=passed,
         settled=settled,
-        sentence=f"{run.label}: {words}; {_verdict(passed, settled, f'{100 * limit:g} %', decide)}",
+        sentence=f"{run.label}: {words}; {_verdict(passed, settled, allowed, decide)}",
     )
 
 

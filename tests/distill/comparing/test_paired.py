@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from distill.comparing.paired import f1_of, mean_of, paired_statistic, spearman_of
+from distill.comparing.paired import paired_statistic
 from distill.evaluate.paired import paired_difference
+from distill.report.resampled import f1_of, mean_of, spearman_of
 
 numbers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), min_size=3, max_size=30)
 
@@ -19,18 +20,18 @@ def test_a_drawn_row_counts_as_often_as_it_is_written_out(rows):
     written = np.repeat(np.arange(len(rows)), draws.astype(int))
     if not len(written):
         return
-    found = spearman_of(guesses, labels)(draws)
+    (found,) = spearman_of(guesses, labels)(draws[None])
     if len(set(guesses[written])) < 2 or len(set(labels[written])) < 2:
         assert np.isnan(found)
         return
     assert found == pytest.approx(stats.spearmanr(guesses[written], labels[written]).statistic, abs=1e-9)
-    assert mean_of(guesses)(draws) == pytest.approx(guesses[written].mean())
+    assert mean_of(guesses)(draws[None])[0] == pytest.approx(guesses[written].mean())
 
 
 def test_f1_of_counts():
     counts = np.array([[1, 2, 1], [0, 0, 0], [2, 2, 4]], dtype=np.float64)
-    assert f1_of(counts)(np.array([1, 1, 1])) == pytest.approx(2 * 3 / (4 + 5))
-    assert f1_of(counts)(np.array([[0, 3, 0], [2, 0, 1]])) == pytest.approx([0.0, 2 * 4 / (6 + 6)])
+    assert f1_of(*counts.T)(np.array([[1, 1, 1]]))[0] == pytest.approx(2 * 3 / (4 + 5))
+    assert f1_of(*counts.T)(np.array([[0, 3, 0], [2, 0, 1]])) == pytest.approx([0.0, 2 * 4 / (6 + 6)])
 
 
 def test_the_mean_agrees_with_the_paired_test_of_means():

@@ -13,7 +13,7 @@ ONE = np.ones(3, dtype=np.int64)
 def value(folder, kind, columns, task="set"):
     write_predictions(folder, task, "fast", columns)
     found = read_scored(folder, task, "fast", kind)
-    return found.metric, float(found.statistic(np.ones(found.n, dtype=np.int64)))
+    return found.metric, float(found.statistic(np.ones((1, found.n)))[0])
 
 
 @pytest.mark.parametrize(
