@@ -20,7 +20,7 @@ Combine = Literal["mean", "weighted", "concatenate"]
 """How sentence vectors of several teachers become one."""
 
 
-def shares(weights: Sequence[float] | None, count: int) -> np.ndarray:
+def shares(weights: Sequence[float] | np.ndarray | None, count: int) -> np.ndarray:
     """Weights brought to a sum of 1; None gives all the same.
 
     Returns:
