@@ -3,6 +3,7 @@
 A store is a folder per teacher, `<root>/signals/<key>/`, whose key is the teacher's fingerprint. It holds shards, each a
 pair of files named by the sha256 of their content: `<sha>.npy` (float32 [n, dim]) and `<sha>.keys.npy` (uint8 [n, 16],
 the blake2b-128 of each text). A shard is checked whenever it is opened; one that is torn is removed and made again.
+`format.json` names the form of the files; a store in another form is refused, and nothing in it is touched.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from distill.errors import ModelError, shorten
-from distill.files import atomic_write, fingerprint, lock, write_json
+from distill.errors import ModelError, RunError, shorten
+from distill.files import atomic_write, fingerprint, lock, read_json, write_json
 
 logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Form of a store's files. A store without `format.json` is of form 1."""
 
 BLOCK = 256
 """Texts handed to the teacher at once; the grain of the progress bar."""
@@ -132,9 +136,10 @@ class EmbeddingStore:
 
         Raises:
             ModelError: a vector has the wrong shape, or is not finite.
-            RunError: the disk is full, read-only or forbidden.
+            RunError: the disk is full, read-only or forbidden, or another version wrote the store.
         """
         with lock(self.folder / "lock", "this teacher's store", wait=True):
+            self._check_format()  # first: what another version wrote would look damaged, and be removed
             self._clean()
             write_json(self.folder / "teacher.json", self.teacher)
             wanted = _keys(texts)
@@ -146,6 +151,23 @@ class EmbeddingStore:
         rows, _ = _find(_concatenate([keys for _, keys in shards]), wanted)
         starts = np.cumsum([0, *(len(keys) for _, keys in shards)], dtype=np.int64)[:-1]
         return StoredRows([path for path, _ in shards], starts, rows, self.dim, len(new), len(different) - len(new))
+
+    def _check_format(self) -> None:
+        """Refuse a store whose files have another form than this version writes; name the form of a new one."""
+        path = self.folder / "format.json"
+        if path.exists():
+            found = read_json(path)
+            form = found.get("format") if isinstance(found, dict) else None
+            if type(form) is not int or form != FORMAT:
+                raise RunError(
+                    "another version of distill wrote this teacher's store",
+                    where=str(self.folder),
+                    got=f"format {form}",
+                    expected=f"format {FORMAT}",
+                    hint="use that version, set DISTILL_CACHE to another folder, or remove this one to label again",
+                )
+        else:
+            write_json(path, {"format": FORMAT})
 
     def _compute(
         self,

@@ -1,4 +1,9 @@
+import errno
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.errors import ModelError
+from distill.errors import ModelError, RunError
+from distill.files import read_json, write_json
 from teachers import store as module
 from teachers.store import EmbeddingStore
 
@@ -73,6 +79,85 @@ def test_an_interrupted_labelling_goes_on_where_it_stopped(tmp_path: Path) -> No
     rows = store.label(TEXTS, teacher, shard_size=10)
     check(rows, TEXTS)
     assert (rows.reused, rows.new_sentences, len(teacher.seen)) == (30, 20, 20)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from teachers.store import EmbeddingStore
+folder, log, stop = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+texts = [f"text {number}" for number in range(50)]
+seen = 0
+def embed(batch):
+    global seen
+    if seen >= stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+    seen += len(batch)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"{text}\\n" for text in batch)
+    return np.stack([np.full(2, int(text.split()[1]), dtype=np.float32) for text in batch])
+rows = EmbeddingStore(folder, {"weights": "abc"}, 2).label(texts, embed, shard_size=10)
+assert rows.gather(np.arange(50))[:, 0].tolist() == list(range(50))
+print(rows.reused, rows.new_sentences)
+"""
+
+
+def test_after_a_kill_no_sentence_is_lost_and_none_done_twice(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def label(stop: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "cache"), str(log), str(stop)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    assert label(30).returncode == -signal.SIGKILL
+    again = label(1000)
+    assert (again.returncode, again.stdout.split()) == (0, ["30", "20"]), again.stderr
+    assert sorted(log.read_text().splitlines()) == sorted(f"text {number}" for number in range(50))
+
+
+@pytest.mark.parametrize("content", [{"format": module.FORMAT + 1}, {"format": 0}, {"format": True}, {}, [1]])
+def test_a_store_of_another_version_is_refused_and_left_alone(tmp_path: Path, content: object) -> None:
+    store = EmbeddingStore(tmp_path, KEY, DIM)
+    store.label(TEXTS, Fake())
+    assert read_json(store.folder / "format.json") == {"format": module.FORMAT}
+    write_json(store.folder / "format.json", content)
+    (store.folder / "of another version.npy").write_bytes(b"its own form")
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.name != "lock"}
+    teacher = Fake()
+    with pytest.raises(RunError, match=r"(?s)another version.*got:.*format.*expected: format 1.*DISTILL_CACHE"):
+        store.label(TEXTS, teacher)
+    assert teacher.seen == []
+    assert {path.name: path.read_bytes() for path in store.folder.iterdir() if path.name != "lock"} == before
+
+
+def test_a_store_from_before_formats_were_named_is_used(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, KEY, DIM)
+    store.label(TEXTS, Fake())
+    (store.folder / "format.json").unlink()
+    assert store.label(TEXTS, Fake()).new_sentences == 0
+    assert (store.folder / "format.json").exists()
+
+
+def test_a_full_disk_loses_no_finished_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EmbeddingStore(tmp_path, KEY, DIM)
+    write = module.atomic_write
+    written: list[Path] = []
+
+    def full(path: Path, data: bytes | str) -> None:
+        if len(written) == 5:  # the third shard: its keys are there, its vectors find no space
+            raise RunError("cannot write", where=str(path), got=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        written.append(path)
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "atomic_write", full)
+        with pytest.raises(RunError, match="No space left"):
+            store.label(TEXTS, Fake(), shard_size=10)
+    rows = store.label(TEXTS, Fake(), shard_size=10)
+    check(rows, TEXTS)
+    assert (rows.reused, rows.new_sentences) == (20, 30)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "no keys", "no vectors", "other width", "empty", "temporary"])
