@@ -1,6 +1,6 @@
-"""One system, one process: distil the same student from the same teacher on the same rows, tell how long it took and how well it learned.
+"""One system, one process: distil a student on given rows, tell how long it took and how well it learned.
 
-    python textbrewer_speed_worker.py '{"system": "distill_live", "rows": 1600, "epochs": 3, "batch": 16, "threads": 2, "seed": 0, ...}'
+    python textbrewer_speed_worker.py '{"system": "distill_live", "rows": 1600, "epochs": 3, "batch": 16, "seed": 0, ...}'
 
 The last line of stdout is one JSON object. Nothing is downloaded: models and token ids are made from the seed.
 """
