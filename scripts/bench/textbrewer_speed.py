@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Sentences a second of this project's trainer, of TextBrewer's GeneralDistiller and of a bare loop, on the same work.
+
+    python scripts/bench/textbrewer_speed.py [--rows 1600] [--epochs 3] [--rounds 3] [--threads 2]
+
+A teacher of 6 layers of 256 and a student of 2 layers of 128, made from a seed; rows of token ids, lognormal lengths with mean
+25, at most 128; batches of 16; fp32. Losses: 3 between hidden states with a projection, 2 between attentions, and soft targets,
+from the same start of student and projections in every system. No dropout, no clipping (it differs between them), one
+checkpoint an epoch. TextBrewer gets what it needs to run: eager attention, plain dicts, an explicit device.
+
+    textbrewer_dynamic   batches padded to their longest row
+    textbrewer_padded    every batch padded to 128, as in its notebooks
+    loop_dynamic         a bare loop over TextBrewer's batches, with this project's losses
+    distill_live         this project: batches of like length, the teacher's logits computed once per row (that pass counts),
+                         inner states from the teacher that runs beside
+    distill_live_bf16    the same with bfloat16, a row of its own
+
+Every run is a process of its own, the systems in turn, first one, then the next. A ratio is that of sentences a second in the
+same round: the median over rounds, and the lowest and highest of them. After training all are judged alike on rows that none has
+seen. `final_loss_ratio` compares the terms that have one definition in both: divergence and hidden states. TextBrewer matches
+attention probabilities, this project raw scores, whose error stands beside (`attention_mse`).
+
+`ratio_on_the_fly` is distill_live over textbrewer_dynamic. `ratio_dynamic` and `ratio_padded` are of inner states that are
+stored, over TextBrewer with either padding: null as long as the trainer cannot store them.
+
+    --small    tiny models and 48 rows, one round: whether it runs, nothing about speed
+
+The result is written to scripts/bench/results/textbrewer.json; the last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from distill.files import write_json
+from distill.measure.hardware import environment
+
+RESULTS = Path(__file__).parent / "results" / "textbrewer.json"
+WORKER = Path(__file__).with_name("textbrewer_speed_worker.py")
+SYSTEMS = ("textbrewer_dynamic", "textbrewer_padded", "loop_dynamic", "distill_live", "distill_live_bf16")
+AGREED = ("kl_divergence", "embedding_layer_mse", "hidden_mse")
+SMALL = {"rows": 48, "epochs": 2, "batch": 8, "dev": 16, "teacher": 64, "student": 32}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1600)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--small", action="store_true", help="tiny models, one round: whether it runs, nothing about speed")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file for the results (default: %(default)s)")
+    args = parser.parse_args()
+    work = {"rows": args.rows, "epochs": args.epochs, "batch": 16, "dev": 512, "teacher": 256, "student": 128}
+    work |= {"threads": args.threads, "seed": args.seed}
+    if args.small:
+        work, args.rounds = work | SMALL, 1
+    machine = environment()  # before the load that this makes
+    rounds: list[dict[str, Any]] = []
+    for number in range(args.rounds):
+        turn = args.systems[number % len(args.systems) :] + args.systems[: number % len(args.systems)]
+        rounds.append({})
+        for system in turn:
+            rounds[-1][system] = run(work | {"system": system})
+            print(f"round {number + 1} of {args.rounds}: {system} {json.dumps(rounds[-1][system])}", flush=True)
+    found = summary(rounds, args.systems)
+    rows = {system: row(rounds, system) for system in args.systems}
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    write_json(
+        args.results,
+        {
+            "schema_version": 1,
+            "small": args.small,
+            "work": work,
+            "rounds": args.rounds,
+            **found,
+            "rows": rows,
+            "each_round": rounds,
+            "textbrewer": metadata.version("textbrewer"),
+            "environment": machine,
+        },
+    )
+    print(json.dumps(found))
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """One system in a process of its own."""
+    threads = {name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, str(WORKER), json.dumps(job)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **threads},
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{job['system']} failed:\n{done.stderr[-3000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def spread(values: list[float], digits: int = 3) -> dict[str, float]:
+    """Median, lowest and highest."""
+    return {name: round(of(values), digits) for name, of in (("median", statistics.median), ("lowest", min), ("highest", max))}
+
+
+def final_loss(found: dict[str, Any]) -> float:
+    """The terms that every system defines alike."""
+    return sum(found["dev"][name] for name in AGREED)
+
+
+def row(rounds: list[dict[str, Any]], system: str) -> dict[str, Any]:
+    """What is told of one system."""
+    seen = [turn[system] for turn in rounds]
+    return {
+        "sentences_per_second": spread([one["sentences_per_second"] for one in seen]),
+        "seconds": spread([one["seconds"] for one in seen]),
+        "peak_rss_mb": spread([one["peak_rss_mb"] for one in seen], 1),
+        "final_loss": spread([final_loss(one) for one in seen], 5),
+        "attention_mse": spread([one["dev"]["attention_mse"] for one in seen], 6),
+    }
+
+
+def summary(rounds: list[dict[str, Any]], systems: list[str]) -> dict[str, Any]:
+    """Ratios round by round; null for what was not run, or cannot be yet."""
+
+    def ratio(ours: str, theirs: str) -> dict[str, float] | None:
+        if ours not in systems or theirs not in systems:
+            return None
+        return spread([turn[ours]["sentences_per_second"] / turn[theirs]["sentences_per_second"] for turn in rounds])
+
+    both = "distill_live" in systems and "textbrewer_dynamic" in systems
+    losses = [final_loss(turn["distill_live"]) / final_loss(turn["textbrewer_dynamic"]) for turn in rounds] if both else None
+    return {
+        "ratio_dynamic": None,
+        "ratio_padded": None,
+        "ratio_on_the_fly": ratio("distill_live", "textbrewer_dynamic"),
+        "ratio_on_the_fly_padded": ratio("distill_live", "textbrewer_padded"),
+        "ratio_on_the_fly_loop": ratio("distill_live", "loop_dynamic"),
+        "ratio_on_the_fly_bf16": ratio("distill_live_bf16", "textbrewer_dynamic"),
+        "ratio_loop": ratio("loop_dynamic", "textbrewer_dynamic"),
+        "final_loss_ratio": None if losses is None else spread(losses, 5),
+    }
+
+
+if __name__ == "__main__":
+    main()
