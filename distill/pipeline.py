@@ -34,6 +34,7 @@ from .live import live_page
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
+from .processes import refuse_many_processes
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
@@ -81,9 +82,11 @@ def run(
         The report, which is also on disk as report.json, report.md and report.html.
 
     Raises:
-        UserError: the recipe, the data or the models do not fit; nothing has been trained then.
+        UserError: the recipe, the data or the models do not fit, or a launcher started several processes; nothing has been
+            trained then.
         GateError: an exported file failed its parity gate (the report is written nevertheless), or training collapsed.
     """
+    refuse_many_processes()
     overrides, objects = split_objects(overrides)
     teacher, train = objects.get("teacher.model", teacher), objects.get("data.train", train)
     asked = load_recipe(recipe, overrides)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import exits
+from ..processes import refuse_many_processes
 from ..progress import hide_library_bars, set_output
 from .app import ForceOption, OverridesArgument, QuietOption, RecipeArgument, app, show_result
 
@@ -30,6 +31,7 @@ def run(
     $ distill run my-recipe.yaml train.epochs=4 --out runs/second-try
     """
     set_output(quiet)
+    refuse_many_processes()
     from ..recipe_check import check_recipe
     from ..recipe_load import load_recipe
 
