@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
 import traceback
@@ -13,6 +14,8 @@ from .errors import DistillError, MissingExtra, shorten
 from .files import is_full_disk
 
 _OURS = ("distill", "teachers", "students")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What could steer a terminal, and what no UTF-8 can write: shown as an escape."""
 _debug = False
 
 
@@ -72,5 +75,5 @@ def _stop(number: int, frame: object) -> NoReturn:
 def _end(message: str, code: int) -> NoReturn:
     if _debug:
         traceback.print_exc()
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(_CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message) + "\n")
     sys.exit(code)

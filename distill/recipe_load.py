@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from . import recipe_yaml
 from .errors import DistillError, RecipeError, UserError, nearest
+from .files import expand
 from .recipe import Recipe
 from .recipe_errors import translate
 from .recipe_overrides import apply_overrides, read_overrides
@@ -90,7 +91,7 @@ def _read(recipe: RecipeLike) -> tuple[Mapping[str, Any], str]:
         return recipe.to_dict(), f"recipe '{recipe.name}'"
     if isinstance(recipe, Mapping):
         return recipe, "recipe"
-    path = Path(recipe).expanduser()
+    path = expand(recipe)
     if isinstance(recipe, str) and recipe in recipe_names() and not path.is_file():
         text, where = recipe_text(recipe), f"recipe '{recipe}'"
     else:

@@ -92,7 +92,7 @@ def _entry(owner: list[Any], parts: list[str], depth: int) -> tuple[Any, str | i
     """Where to go on in a list: at a numbered entry, or inside the only one."""
     name, part = ".".join(parts[:depth]), parts[depth]
     if part.isascii() and part.isdigit():
-        if int(part) >= len(owner):
+        if len(part) > 9 or int(part) >= len(owner):
             expected = f"a number from 0 to {len(owner) - 1}" if owner else "nothing: the list is empty"
             raise UserError(f"{name} has no entry {part}", where=".".join(parts), got=part, expected=expected)
         return owner, int(part)

@@ -20,11 +20,25 @@ _TIMESTAMP, _FLOAT_TAG = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float
 _SCALARS = frozenset({"str", "int", "float", "bool", "null"})
 
 
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError, TypeError)
+"""What the library raises for a value that is not what its tag says (`!!bool perhaps`)."""
+
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
 class RecipeLoader(yaml.SafeLoader):
     """SafeLoader that reads `3e-4` as a number and a date as text."""
+
+
+def _whole(loader: RecipeLoader, node: yaml.ScalarNode) -> int:
+    """A whole number of 64 bits: Python's own have no end, and cannot always be printed."""
+    value = loader.construct_yaml_int(node)
+    if abs(value) >= 2**63:
+        raise yaml.constructor.ConstructorError(None, None, "a whole number of more than 64 bits", node.start_mark)
+    return int(value)
+
+
+RecipeLoader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 class RecipeDumper(yaml.SafeDumper):
@@ -79,7 +93,7 @@ def parse(text: str, where: str) -> Any:
         raise UserError(
             "this is not YAML as recipes use it", where=place, got=reason, hint="indent with spaces; quote text with ':' or '#'"
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except _UNREADABLE as error:
         raise UserError("this is not YAML as recipes use it", where=where, got=error) from error
     except RecursionError as error:
         raise UserError("this recipe is nested too deeply", where=where) from error
@@ -91,7 +105,7 @@ def parse_value(text: str, where: str) -> Any:
     Plain text stays as it is, also where YAML would see a comment or a mapping in it (`query: `, `notes #2.txt`).
 
     Raises:
-        UserError: a list, a mapping or a quoted text is malformed.
+        UserError: a list, a mapping, a quoted text or a number is malformed.
     """
     if text.lstrip()[:1] in ("[", "{", '"', "'"):
         return parse(text, where)
@@ -101,6 +115,8 @@ def parse_value(text: str, where: str) -> Any:
         if tag.rsplit(":", 1)[-1] not in _SCALARS:
             return text
         return loader.construct_object(yaml.ScalarNode(tag, text))
+    except _UNREADABLE as error:
+        raise UserError("this value cannot be read", where=where, got=error) from error
     finally:
         loader.dispose()
 

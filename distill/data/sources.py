@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, DistillError, nearest
+from ..files import expand
 from ..recipe import EvaluationSpec, SourceSpec
 from .columns import number, pair_columns, sentence_columns
 from .tables import SUFFIXES, Row, Table, file_format, open_file
@@ -47,13 +48,15 @@ def source_kind(spec: SourceSpec) -> Literal["file", "python-docs", "hub"]:
         DataError: it can be none of them.
     """
     source = spec.source
-    path = Path(source).expanduser() if "\0" not in source else Path("\\")
+    path = expand(source) if "\0" not in source else Path("\\")
     ending = Path(source.lower().removesuffix(".gz")).suffix
     if _exists(path) or spec.format is not None or source.startswith((".", "/", "~")) or "\\" in source or ending in SUFFIXES:
         return "file"
     if source == PYTHON_DOCS:
         return "python-docs"
-    if re.sub(r"[\W_]", "", source.lower()) == "pythondocs" or not _HUB_ID.fullmatch(source) or ".." in source or "--" in source:
+    well_formed = _HUB_ID.fullmatch(source) and not any(part.strip(".-") != part for part in source.split("/"))
+    near = re.sub(r"[\W_]", "", source.lower()) == "pythondocs"
+    if near or not well_formed or ".." in source or "--" in source:
         raise DataError(
             "unknown source",
             where=source,
@@ -176,7 +179,7 @@ def open_table(spec: SourceSpec) -> Table:
         from .hub import HubTable
 
         return HubTable(spec)
-    path = Path(spec.source).expanduser()
+    path = expand(spec.source)
     if not path.is_file():
         raise missing_file(path, spec)
     if spec.columns and file_format(path, spec) == "txt" and tuple(spec.columns) != (0,):
@@ -211,10 +214,10 @@ def good_rows(
     table: Table, positions: list[int], convert: Callable[[Table, list[int], Row], Any], on_bad_row: str, counts: Counter[str]
 ) -> Iterator[Any]:
     """Converted rows; a bad one stops or is counted."""
-    if not positions:
-        return
     for row in table.read(positions):
-        value = convert(table, positions, row)
+        if not positions and not isinstance(row[1], DataError):
+            continue  # a table without columns has no values; its bad rows are told all the same
+        value = row[1] if isinstance(row[1], DataError) else convert(table, positions, row)
         if not isinstance(value, DataError):
             yield value
         elif on_bad_row == "skip":
