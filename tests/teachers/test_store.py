@@ -103,7 +103,7 @@ print(rows.reused, rows.new_sentences)
 """
 
 
-def test_after_a_kill_no_sentence_is_lost_and_none_done_twice(tmp_path: Path) -> None:
+def test_after_a_kill_finished_shards_are_neither_lost_nor_done_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
     def label(stop: int) -> subprocess.CompletedProcess[str]:
