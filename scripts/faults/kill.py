@@ -29,7 +29,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STAGES = ("start", "teacher", "data", "signals", "training", "student", "onnx", "parity", "quality", "measure", "report")
-TIMED = ("manifest.json", "measure.json", "report.json", "report.md", "report.html", "student/README.md")
+TIMED = ("manifest.json", "measure.json", "report.json", "report.md", "report.html", "samples.csv", "student/README.md")
 """Files that hold seconds, dates or bytes of memory."""
 RECIPE: dict[str, Any] = {
     "name": "tiny",
