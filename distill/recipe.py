@@ -75,7 +75,7 @@ class StageSpec(Schema):
     name: str = "main"
     losses: tuple[LossSpec, ...] = Field(min_length=1)
     layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
-    epochs: float = Field(default=2, gt=0)
+    epochs: float = Field(default=2, gt=0, allow_inf_nan=False)
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-4, gt=0, lt=1)

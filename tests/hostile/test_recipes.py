@@ -52,7 +52,7 @@ TEXTS: dict[str, tuple[str | bytes, list[str]]] = {
     "an empty int": ("seed: !!int ''\n", []),
     "a number of 5000 digits": ("name: x\nseed: " + "9" * 5000, []),
     "a number of 400,000 digits": ("name: x\nseed: " + "9" * 400_000, []),
-    "a hexadecimal number": ("name: x\nseed: 0x" + "f" * 4000, ["seed"]),
+    "a hexadecimal number": ("name: x\nseed: 0x" + "f" * 4000, ["64 bits"]),
     "a number base 60": ("name: x\nseed: " + "59:" * 3000 + "59", []),
     "an exponent": ("name: x\nseed: 1e999999999", ["seed"]),
     "infinity": ("name: x\nseed: .inf", ["seed"]),
