@@ -19,15 +19,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from in_turn import run_worker, spread
 
 from distill.data.python_docs import python_docs
 from distill.files import write_json
@@ -59,7 +57,7 @@ def main() -> None:
         for number in range(args.rounds):
             rounds.append({})
             for system in SYSTEMS if number % 2 == 0 else SYSTEMS[::-1]:
-                rounds[-1][system] = run(work | {"system": system, "folder": folder})
+                rounds[-1][system] = run_worker(WORKER, work | {"system": system, "folder": folder})
                 print(f"round {number + 1} of {args.rounds}: {system} {json.dumps(rounds[-1][system])}", flush=True)
     ours, theirs = ([turn[system] for turn in rounds] for system in SYSTEMS)
     pairs = list(zip(ours, theirs, strict=True))
@@ -132,21 +130,6 @@ def encoder(folder: Path, words: Any, layers: int, width: int, seed: int) -> Any
     words.save_pretrained(plain)
     modules = [Transformer(str(plain), max_seq_length=CAP), Pooling(width, "mean")]
     return SentenceTransformer(modules=modules, device="cpu").eval()
-
-
-def run(job: dict[str, Any]) -> dict[str, Any]:
-    """One system in a process of its own."""
-    threads = {name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    command = [sys.executable, str(WORKER), json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads}, check=False)
-    if done.returncode:
-        sys.exit(f"{job['system']} failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def spread(values: list[float], digits: int = 3) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {name: round(of(values), digits) for name, of in (("median", statistics.median), ("lowest", min), ("highest", max))}
 
 
 if __name__ == "__main__":

@@ -32,13 +32,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from in_turn import run_worker, spread
 
 from distill.files import write_json
 from distill.measure.hardware import environment
@@ -71,7 +69,7 @@ def main() -> None:
         turn = args.systems[number % len(args.systems) :] + args.systems[: number % len(args.systems)]
         rounds.append({})
         for system in turn:
-            rounds[-1][system] = run(work | {"system": system})
+            rounds[-1][system] = run_worker(WORKER, work | {"system": system})
             print(f"round {number + 1} of {args.rounds}: {system} {json.dumps(rounds[-1][system])}", flush=True)
     found = summary(rounds, args.systems)
     rows = {system: row(rounds, system) for system in args.systems}
@@ -91,26 +89,6 @@ def main() -> None:
         },
     )
     print(json.dumps(found))
-
-
-def run(job: dict[str, Any]) -> dict[str, Any]:
-    """One system in a process of its own."""
-    threads = {name: str(job["threads"]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    done = subprocess.run(
-        [sys.executable, str(WORKER), json.dumps(job)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **threads},
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{job['system']} failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def spread(values: list[float], digits: int = 3) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {name: round(of(values), digits) for name, of in (("median", statistics.median), ("lowest", min), ("highest", max))}
 
 
 def final_loss(found: dict[str, Any]) -> float:

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,17 @@ def stage_of(out: Path, since: float) -> str:
 
 def durations(home: Path, out: Path) -> dict[str, float]:
     """Seconds of every stage of a whole run, as an onlooker sees them."""
-    started, seen = time.time(), Counter[str]()
+    started, seen = time.time(), defaultdict[str, float](float)
     process = begin(home, out, "whole")
     last = time.monotonic()
     while process.poll() is None:
         time.sleep(0.005)
         now = time.monotonic()
-        seen[stage_of(out, started)] += now - last  # type: ignore[assignment]
+        seen[stage_of(out, started)] += now - last
         last = now
     if process.returncode:
         sys.exit(Path(str(out) + ".err").read_text("utf-8"))
-    return {name: float(seen[name]) for name in STAGES}
+    return {name: seen[name] for name in STAGES}
 
 
 def left(mark: str) -> list[int]:
