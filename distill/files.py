@@ -21,6 +21,8 @@ from typing import Any
 from .errors import ModelError, RunError, nearest
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
+MODEL_FILES = ("modules.json", "config.json")
+"""One of these lies in every model folder: the first of sentence-transformers, the second of transformers."""
 
 
 _FULL = "free some space and run the same command again"
@@ -226,6 +228,22 @@ def expand(name: str | Path) -> Path:
         return Path(name)
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether the hub could have something of this name: `owner/name` or `name`."""
+    parts = name.split("/")
+    return (
+        bool(_HUB_ID.fullmatch(name))
+        and all(part.strip(".-") == part for part in parts)
+        and ".." not in name
+        and "--" not in name
+    )
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder has the file that every model of transformers or sentence-transformers has."""
+    return any((folder / file).exists() for file in MODEL_FILES)
+
+
 def locate_model(name: str) -> str:
     """Where the model called `name` is: a folder on this machine, or the hub id as it stands.
 
@@ -249,8 +267,7 @@ def locate_model(name: str) -> str:
         parent = folder.parent
         names = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
         raise ModelError("no such folder", where=name, expected="a folder with a model", hint=nearest(folder.name, names))
-    well_formed = _HUB_ID.fullmatch(name) and not any(part.strip(".-") != part for part in name.split("/"))
-    if not well_formed or ".." in name or "--" in name:
+    if not is_hub_id(name):
         raise ModelError(
             "this is neither a folder nor the name of a model on the hub", got=name, expected="owner/name, name, or a folder"
         )
@@ -268,7 +285,7 @@ def _package_model(package: str) -> Path:
         spec = None
     if spec is None:
         raise ModelError(f"the package '{package}' is not installed", where=name, hint=f"pip install {package.replace('_', '-')}")
-    for marker in ("modules.json", "config.json"):
+    for marker in MODEL_FILES:
         found = [file.parent for root in spec.submodule_search_locations or () for file in Path(root).rglob(marker)]
         if found:
             return min(found, key=lambda folder: (len(folder.parts), folder.as_posix()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from teachers.spec import TeacherSpec
 
 from .data.evaluation import EvaluationSet, RetrievalSet, ScoredPairs, TransferSet, TranslationSet
 from .errors import DataError, ModelError
-from .files import sha256_file
+from .files import expand, sha256_file
 from .recipe_load import Overrides
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def given_sets(evaluate: object) -> dict[str, EvaluationSet]:
 
 def source_key(source: str) -> str:
     """What decides a source's content: a file's hash; the versions that python-docs reads; else its name."""
-    path = Path(source).expanduser()
+    path = expand(source)
     if path.is_file():
         return sha256_file(path)
     if source == "python-docs":

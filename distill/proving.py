@@ -16,7 +16,7 @@ from .export.onnx import write_presets
 from .export.parity import check_parity
 from .export.search import Budget
 from .export.search_log import SEARCH
-from .files import atomic_write, locate_model, read_json, sha256_file, write_json
+from .files import atomic_write, expand, locate_model, read_json, sha256_file, write_json
 from .measure.hardware import environment
 from .measure.latency import measure_models
 from .measure.variants import EXPORTS, Variant
@@ -217,7 +217,7 @@ class Proof:
             "passed": passed,
             "teacher": self.subject.teacher_key,
             "cpu": environment()["cpu"],
-            "text": sha256_file(Path(spec.text).expanduser()) if spec.text else None,
+            "text": sha256_file(expand(spec.text)) if spec.text else None,
         }
         folder.stage("measure", inputs, ["measure.json"], work)
 

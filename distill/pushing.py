@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DistillError, GateError, MissingExtra, RunError, UserError, shorten
-from .files import read_json, sha256_file
+from .files import expand, read_json, sha256_file
 from .report.model import build_report
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def push_run(
     """
     if not REPO_ID.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id:
         raise UserError("this is no repository of the hub", got=repo_id, expected="owner/name")
-    place = Path(run).expanduser()
+    place = expand(run)
     files = _files(place, even_if_gates_failed)
     planned = Push(repo_id, files, public)
     if not upload:

@@ -10,7 +10,7 @@ from pathlib import Path
 from teachers.spec import SentenceFinetuneSpec
 
 from .errors import DistillError, ModelError, RecipeError, UserError, nearest
-from .files import locate_model
+from .files import is_model_folder, locate_model
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
@@ -73,7 +73,7 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
         except DistillError as problem:
             yield placed(problem, path)
             continue
-        if Path(found).is_dir() and not any((Path(found) / file).exists() for file in ("modules.json", "config.json")):
+        if Path(found).is_dir() and not is_model_folder(Path(found)):
             yield ModelError(
                 "there is no model in this folder", where=path, got=model, expected="a folder with modules.json or config.json"
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import DistillError, MissingExtra, ModelError, UserError, nearest
-from .files import locate_model
+from .files import expand, locate_model
 from .recipe import BY_TOKEN, Recipe
 from .recipe_augment import MaskedLMSpec, PartOfSpeechSpec, TangSpec, VectorsSpec, VocabularyMixSpec
 from .recipe_check_names import in_hub_cache, placed
@@ -102,7 +102,7 @@ def _vectors(spec: VectorsSpec, where: str) -> Iterator[DistillError]:
     for key, name in (("source", spec.source), ("vocabulary", spec.vocabulary)):
         if name is None:
             continue
-        path = Path(name).expanduser()
+        path = expand(name)
         if not path.is_file():
             names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
             yield UserError("no such file", where=f"{where}.{key}", got=name, hint=nearest(path.name, names))

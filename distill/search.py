@@ -13,7 +13,7 @@ from .errors import DataError, RunError, UserError
 from .evaluate.agreement import unit as to_unit
 from .evaluate.index_files import read_index, write_index
 from .evaluate.indexes import EXACT, IndexSettings, VectorIndex, build_index, search_documents
-from .files import atomic_folder, sha256_file, write_json
+from .files import atomic_folder, expand, sha256_file, write_json
 from .search_files import (
     INDEX,
     MANIFEST,
@@ -184,7 +184,7 @@ class SearchIndex:
         Raises:
             RunError: the folder holds something else, or the disk refuses.
         """
-        out = Path(folder).expanduser()
+        out = expand(folder)
         if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).is_file())):
             raise RunError("this is no index, so it is not replaced", where=str(folder), hint="choose another folder")
         with atomic_folder(out) as work:
@@ -218,7 +218,7 @@ class SearchIndex:
             DataError: a file of it is missing, damaged, too large or not what the manifest says.
             ModelError: the model is missing, has another width than the index was built for, or is another model.
         """
-        place = Path(folder).expanduser()
+        place = expand(folder)
         manifest = read_manifest(place)
         check_files(place, manifest, max_bytes)
         if not isinstance(model, SearchModel):
@@ -238,7 +238,7 @@ class SearchIndex:
 
 
 def _facts(model: SearchModel) -> ModelFacts:
-    name = str(Path(model.name).expanduser().resolve()) if Path(model.name).expanduser().is_dir() else model.name
+    name = str(expand(model.name).resolve()) if expand(model.name).is_dir() else model.name
     facts = {"runtime": model.runtime, "precision": model.precision, "dim": model.dim, "key": model.key}
     return ModelFacts.model_validate({"name": name, **facts})
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import ModelError, UserError
-from .files import fingerprint, sha256_file
+from .files import expand, fingerprint, sha256_file
 from .progress import track
 from .runtime.encoder import Precision, load
 from .runtime.precision import choose
@@ -87,7 +87,7 @@ def open_model(
         if precision not in ("auto", "fp32"):
             raise UserError("sentence-transformers runs in fp32 here", where="precision", got=precision, expected="fp32")
         return _in_torch(str(name))
-    folder = Path(name).expanduser()
+    folder = expand(name)
     if not folder.is_dir() or (not (folder / "onnx").is_dir() and not (folder / "student").is_dir()):
         raise ModelError(
             "this is no exported folder",

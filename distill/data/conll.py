@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files import expand
 from ..recipe import SourceSpec
 from .columns import position
 from .examples import LabelSet, TokenExamples
@@ -92,7 +93,7 @@ def _sentences(
         numbered = stored(positions[1]) if stored is not None else None
         convert = functools.partial(_tagged, labels, numbered)
         return table.where, good_rows(table, positions, convert, on_bad_row, counts)
-    path = Path(spec.source).expanduser()
+    path = expand(spec.source)
     if not path.is_file():
         raise missing_file(path, spec)
     return str(path), _good_sentences(path, spec, labels, on_bad_row, counts)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..errors import DataError, DistillError
+from ..files import expand
 from ..recipe import BY_TOKEN, SourceSpec
 from .conll import is_conll
 from .labelled_columns import labelled_columns
@@ -21,7 +20,7 @@ def check_labelled(spec: SourceSpec, task: str, *, labelled: bool = True) -> lis
         labelled: whether its rows need labels.
     """
     try:
-        path = Path(spec.source).expanduser()
+        path = expand(spec.source)
         if is_conll(spec) or is_squad(spec):
             if not path.is_file():
                 raise missing_file(path, spec)

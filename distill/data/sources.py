@@ -12,13 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, DistillError, nearest
-from ..files import expand
+from ..files import expand, is_hub_id
 from ..recipe import EvaluationSpec, SourceSpec
 from .columns import number, pair_columns, sentence_columns
 from .tables import SUFFIXES, Row, Table, file_format, open_file
 
 PYTHON_DOCS = "python-docs"
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -54,9 +53,8 @@ def source_kind(spec: SourceSpec) -> Literal["file", "python-docs", "hub"]:
         return "file"
     if source == PYTHON_DOCS:
         return "python-docs"
-    well_formed = _HUB_ID.fullmatch(source) and not any(part.strip(".-") != part for part in source.split("/"))
     near = re.sub(r"[\W_]", "", source.lower()) == "pythondocs"
-    if near or not well_formed or ".." in source or "--" in source:
+    if near or not is_hub_id(source) or any(part.startswith("_") for part in source.split("/")):
         raise DataError(
             "unknown source",
             where=source,
@@ -217,7 +215,7 @@ def good_rows(
     for row in table.read(positions):
         if not positions and not isinstance(row[1], DataError):
             continue  # a table without columns has no values; its bad rows are told all the same
-        value = row[1] if isinstance(row[1], DataError) else convert(table, positions, row)
+        value = convert(table, positions, row)
         if not isinstance(value, DataError):
             yield value
         elif on_bad_row == "skip":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files import expand
 from ..recipe import SourceSpec
 from .columns import position
 from .examples import SpanExamples
@@ -68,7 +69,7 @@ def is_squad(spec: SourceSpec) -> bool:
 def _questions(spec: SourceSpec) -> tuple[str, Iterator[Question | DataError]]:
     """What to call the source, and its questions."""
     if is_squad(spec):
-        path = Path(spec.source).expanduser()
+        path = expand(spec.source)
         if not path.is_file():
             raise missing_file(path, spec)
         return str(path), _json_questions(path, _load(path, spec.encoding))

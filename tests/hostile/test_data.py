@@ -195,3 +195,10 @@ def test_translations(refused, place, case):
     name, content, words = TRANSLATIONS[case]
     Path(name).write_bytes(content)
     refused(translations(name), words)
+
+
+@pytest.mark.parametrize("name", ["a.tmx", "a.po", "a.tsv", "a.txt"])
+def test_a_home_that_is_not_there(refused, place, name):
+    """`~nobody/...` stays as it is written: no such file."""
+    refused(translations(f"~nobody-at-all/{name}"), [name])
+    refused(sentences(f"~nobody-at-all/{name}"), [name])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, ModelError, UserError, nearest
-from ...files import locate_model, sha256_file
+from ...files import expand, locate_model, sha256_file
 from ...recipe_augment import (
     METHODS,
     MaskedLMSpec,
@@ -241,7 +241,7 @@ def _unfit(error: Any, name: str) -> UserError:
 
 
 def _vector_file(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = expand(name)
     if not path.is_file():
         names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
         raise DataError("no such file of word vectors", where=name, hint=nearest(path.name, names))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MissingExtra
-from ...files import atomic_write, cache_dir, fingerprint, lock
+from ...files import atomic_write, cache_dir, expand, fingerprint, lock
 from ...progress import note, track
 from .vector_files import read_table
 
@@ -74,8 +74,8 @@ class WordVectors:
         Returns:
             The words, with no neighbours searched for yet.
         """
-        place = Path(source).expanduser()
-        words, vectors = read_table(place, Path(vocabulary).expanduser() if vocabulary is not None else None, limit)
+        place = expand(source)
+        words, vectors = read_table(place, expand(vocabulary) if vocabulary is not None else None, limit)
         found = cls(words, vectors, name=place.name)
         if found.duplicates:
             note(f"{place.name}: {found.duplicates:,} words occur again further down; the first row counts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import DataError
+from ...files import expand
 from ...recipe import ParallelSpec, SourceSpec
 from ..lines import byte_blocks, check_encoding
 from ..sources import missing_file
@@ -25,7 +26,7 @@ def moses_rows(spec: ParallelSpec) -> Items:
         DataError: a file is missing or cannot be read, or the two differ in their number of lines. Lines are counted
             before the first row is handed out.
     """
-    paths = [Path(name or "").expanduser() for name in (spec.source, spec.target)]
+    paths = [expand(name or "") for name in (spec.source, spec.target)]
     for path, name in zip(paths, (spec.source, spec.target), strict=True):
         if not path.is_file():
             raise missing_file(path, SourceSpec(source=name or ""))

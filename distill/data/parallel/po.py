@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, MissingExtra
+from ...files import expand
 from ...recipe import ParallelSpec, SourceSpec
 from ..languages import contradicts, language_name
 from ..lines import byte_blocks, check_encoding
@@ -37,7 +38,7 @@ def po_rows(spec: ParallelSpec, counts: Counter[str]) -> Items:
         DataError: the file is missing or cannot be read, or its header names another language than `spec.languages[1]`.
         MissingExtra: Babel is not installed.
     """
-    path = Path(spec.source).expanduser()
+    path = expand(spec.source)
     if not path.is_file():
         raise missing_file(path, SourceSpec(source=spec.source))
     return _rows(path, spec, _encoding(path, spec), _babel(), counts)

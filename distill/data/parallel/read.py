@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...errors import DataError, DistillError
+from ...files import expand
 from ...recipe import ParallelSpec, SourceSpec
 from ..languages import check_language
 from ..sources import PYTHON_DOCS, missing_file, source_kind
@@ -120,7 +121,7 @@ def _format(spec: ParallelSpec) -> str:
     if kind in ("moses", "tmx", "po"):
         return kind
     if kind == "txt":
-        path = Path(spec.source).expanduser()
+        path = expand(spec.source)
         if not path.is_file():
             raise missing_file(path, _source(spec))
         raise DataError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from ...errors import DataError
+from ...files import expand
 from ...recipe import ParallelSpec, SourceSpec
 from ..languages import canonical, language_name, matches
 from ..lines import byte_blocks, check_encoding
@@ -48,7 +49,7 @@ def tmx_rows(spec: ParallelSpec, counts: Counter[str]) -> Items:
     Raises:
         DataError: the file is missing, is no well-formed or no safe XML, is no TMX, or no unit has both languages.
     """
-    path = Path(spec.source).expanduser()
+    path = expand(spec.source)
     if not path.is_file():
         raise missing_file(path, SourceSpec(source=spec.source))
     return _rows(_Reader(path, spec), counts)
