@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from distil_tasks_rows import FINETUNE, FINETUNE_LONGER, HARD, TASKS, rows, sources, stage
+from numpy.typing import NDArray
 
 import distill
 from distill.errors import GateError
@@ -121,16 +122,20 @@ def one(
         "timed": measure is TIMED,
         "gates": {gate["model"]: gate["passed"] for gate in full["gates"]},
         "agreement": full["models"][1]["quality"]["agreement"]["value"],
-        "scores": [
-            round(float(value), 6)
-            for value in pq.read_table(out / "predictions" / "test" / "student.parquet")["score"].to_pylist()
-        ],
-        "teacher_scores": [
-            round(float(value), 6)
-            for value in pq.read_table(out / "predictions" / "test" / "teacher.parquet")["score"].to_pylist()
-        ],
+        "scores": scores_line(out / "predictions" / "test" / "student.parquet"),
+        "teacher_scores": scores_line(out / "predictions" / "test" / "teacher.parquet"),
         "environment": {key: full["environment"].get(key) for key in ("cpu", "cores", "packages")},
     }
+
+
+def scores_line(predictions: Path) -> str:
+    """The scores of every example in one line of text: a file of results with a line a number would be a million lines."""
+    return " ".join(f"{value:.6g}" for value in pq.read_table(predictions)["score"].to_pylist())
+
+
+def scores_of(run: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The student's scores of a run, one an example."""
+    return np.array(run["scores"].split(), dtype=np.float64)
 
 
 def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -139,7 +144,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
     for name in (row for row in known if row in found):
         runs = found[name]
         first = next(iter(runs.values()))
-        scores = np.array([run["scores"] for run in runs.values()])
+        scores = np.array([scores_of(run) for run in runs.values()])
         values = [run["models"]["student"]["test"]["value"] for run in runs.values()]
         line = {
             "row": name,
@@ -163,7 +168,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
         base = found.get(other, {})
         both = [seed for seed in runs if seed in base]
         if both and other != name:
-            pair = (np.array([part[seed]["scores"] for seed in both]) for part in (runs, base))
+            pair = (np.array([scores_of(part[seed]) for seed in both]) for part in (runs, base))
             line["difference"] = paired_difference(*pair, rounds=2000)
             line["difference_to"] = other
         boot = np.random.default_rng(0).integers(0, scores.shape[1], (2000, scores.shape[1]))
@@ -247,7 +252,7 @@ def main() -> None:
             found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
             args.results.parent.mkdir(parents=True, exist_ok=True)
             lines = table(found, known)
-            write_json(args.results, {"schema_version": 1, "table": lines, "runs": found})
+            write_json(args.results, {"schema_version": 2, "table": lines, "runs": found})
             atomic_write(args.results.with_suffix(".md"), markdown(lines, found))
             print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
     print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in table(found, known)}))
