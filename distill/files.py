@@ -14,9 +14,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ModelError, RunError, nearest
 
@@ -37,6 +37,7 @@ _DISK = {
     errno.EISDIR: ("a folder stands where a file is needed", "choose another name"),
 }
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -124,6 +125,29 @@ def read_json(path: Path) -> Any:
         raise RunError(
             "this file is damaged", where=str(path), got=error, expected="JSON", hint="delete it and run the same command again"
         ) from error
+
+
+def remembered(path: Path, make: Callable[[], T]) -> T:
+    """A JSON value that was found before an interruption, or is found now and kept with its sha256.
+
+    Args:
+        path: where it is kept; a file that is damaged is made again.
+        make: finds it.
+    """
+    if path.exists():
+        with contextlib.suppress(RunError, KeyError, TypeError):
+            kept = read_json(path)
+            value: T = kept["value"]
+            if kept["sha256"] == _json_hash(value):
+                return value
+        logger.warning("a damaged file is made again: %s", path)
+    value = make()
+    write_json(path, {"value": value, "sha256": _json_hash(value)})
+    return value
+
+
+def _json_hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

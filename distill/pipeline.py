@@ -28,7 +28,7 @@ from .data.saved import save as save_prepared
 from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
-from .files import fingerprint, locate_model, lock, read_json, write_json
+from .files import fingerprint, locate_model, lock, remembered
 from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .live import live_page
 from .making import check_student, make_student, running_teacher
@@ -336,13 +336,15 @@ class _Run:
         spec = self.recipe.student
         if not isinstance(spec, LayersSpec) or not isinstance(spec.layers, int) or spec.choose == "spread":
             return self._build(None, texts, distil=True)
-        kept = place / "layers.json"
-        if not kept.exists():
+        wanted = spec.layers
+
+        def search() -> list[int]:
             count = min(SENTENCES, len(texts))
-            found, value = search_layers(self.start, spec.layers, texts[:count], rows.gather(np.arange(count)), track=_searching)
-            write_json(kept, {"layers": found, "agreement": value})
+            found, value = search_layers(self.start, wanted, texts[:count], rows.gather(np.arange(count)), track=_searching)
             note(f"student: layers {', '.join(map(str, found))} agree best with the teacher before training ({value:.3f})")
-        return self._build(tuple(read_json(kept)["layers"]), texts)
+            return [int(layer) for layer in found]
+
+        return self._build(tuple(remembered(place / "layers.json", search)), texts)
 
     def _student_facts(self, student: Student) -> dict[str, Any]:
         return {

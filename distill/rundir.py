@@ -17,7 +17,7 @@ from .progress import changed, note
 from .recipe import Recipe
 from .recipe_load import to_yaml
 from .report.words import public_name
-from .sealing import input_hashes
+from .sealing import input_hashes, manifest_hash
 
 PACKAGES = (
     "torch",
@@ -69,7 +69,7 @@ class RunDir:
             self.path.mkdir(parents=True, exist_ok=True)
         asked = hidden(recipe.to_dict())
         if (self.path / "manifest.json").exists():
-            self.manifest = read_json(self.path / "manifest.json")
+            self.manifest = self._read(force=force)
             before = self.manifest.get("asked", {})
             if before != asked and asked == self.manifest.get("resolved"):
                 recipe = recipe.with_values(train=before["train"])
@@ -102,6 +102,26 @@ class RunDir:
         }
         self._save()
         return recipe
+
+    def _read(self, *, force: bool) -> dict[str, Any]:
+        """The manifest that is here; of a damaged one nothing is used, so with `force` every stage runs again."""
+        path = self.path / "manifest.json"
+        try:
+            found = read_json(path)
+            if isinstance(found, dict) and found.get("seal", manifest_hash(found)) == manifest_hash(found):
+                return found
+            got: object = "what its seal does not fit"
+        except RunError as error:
+            got = error.got
+        if not force:
+            raise RunError(
+                "this file is damaged, so what is done already is not known",
+                where=str(path),
+                got=got,
+                hint="the same command with --force runs every stage again",
+            )
+        note("run: manifest.json is damaged; every stage runs again (--force)")
+        return {}
 
     def refuse_foreign(self) -> None:
         """Look whether a run may be made here. Writes nothing.
@@ -180,6 +200,7 @@ class RunDir:
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _save(self) -> None:
+        self.manifest["seal"] = manifest_hash(self.manifest)
         write_json(self.path / "manifest.json", self.manifest)
 
     def _hashes(self, outputs: Sequence[str]) -> dict[str, str]:

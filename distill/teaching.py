@@ -6,7 +6,7 @@ import copy
 import functools
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from .errors import DataError, UserError
 from .evaluate.ranks import spearman
 from .evaluate.sts import evaluate_sts, pair_scores
 from .evaluate.suite import defined
-from .files import atomic_write, fingerprint, lock, read_json, write_json
+from .files import atomic_write, fingerprint, lock, read_json, remembered, write_json
 from .progress import Ticks, note
 from .recipe import Recipe
 from .recipe_check import check_recipe
@@ -148,7 +148,7 @@ def train_teacher(
         if not work.exists():
             log.unlink(missing_ok=True)
         precision = _precision(spec.precision, teacher, rows[spec.stages[0].name], work / "precision.json")
-        before = _remembered(work / "before.json", lambda: judge(teacher, sets, "before"))
+        before = remembered(work / "before.json", lambda: judge(teacher, sets, "before"))
         around = Surroundings(
             work=work,
             checkpoints=checkpoints,
@@ -251,14 +251,6 @@ def judge(teacher: Teacher, sets: Mapping[str, ScoredPairs], stage: str) -> list
     return rows
 
 
-def _remembered(path: Path, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What was found before an interruption, or is found now."""
-    if not path.exists():
-        write_json(path, make())
-    found: list[dict[str, Any]] = read_json(path)
-    return found
-
-
 def _key(pairs: ScoredPairs) -> str:
     return fingerprint([pairs.sentences1, pairs.sentences2, pairs.scores.tolist()])
 
@@ -279,15 +271,16 @@ def _precision(asked: Literal["auto", "fp32", "bf16"], teacher: Teacher, rows: A
     """The precision asked for, or the faster one, found by trial; the same one again after an interruption."""
     if asked != "auto":
         return asked
-    if not path.exists():
+
+    def choose() -> Literal["fp32", "bf16"]:
         texts = [str(text) for text in next(iter(rows.columns.values()))[:TRIED]]
         features = teacher.model.preprocess(texts, prompt=teacher.prompt)
         batch = {name: value.to(teacher.model.device) for name, value in features.items() if torch.is_tensor(value)}
         chosen, words = choose_precision(_Forward(teacher.model), batch)
-        write_json(path, {"precision": chosen})
         note(f"teacher: {chosen}, since {words}")
-    found: Literal["fp32", "bf16"] = read_json(path)["precision"]
-    return found
+        return chosen
+
+    return remembered(path, choose)
 
 
 def start_model(teacher: Teacher) -> SentenceTransformer:

@@ -16,7 +16,7 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 
 from ..data.sampler import GroupDraw
-from ..files import atomic_folder, disk_errors, read_json, write_json
+from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
 from ..progress import TrainingView, note
 from ..recipe import Recipe, StageSpec
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
@@ -275,14 +275,15 @@ def _ended(checkpoint: Path, steps: int, patience: int | None) -> TrainerState |
 
 def _remember(path: Path, objective: Objective, batch: Mapping[str, torch.Tensor]) -> str:
     """The precision chosen by trial, the same one again after an interruption."""
-    if path.exists():
-        return str(read_json(path)["precision"])
-    objective.train()
-    device = _device(objective.parameters())
-    precision, words = choose_precision(objective, {name: value.to(device) for name, value in batch.items()})
-    write_json(path, {"precision": precision, "measured": words})
-    note(f"training: {precision}, since {words}")
-    return precision
+
+    def choose() -> str:
+        objective.train()
+        device = _device(objective.parameters())
+        precision, words = choose_precision(objective, {name: value.to(device) for name, value in batch.items()})
+        note(f"training: {precision}, since {words}")
+        return precision
+
+    return remembered(path, choose)
 
 
 def _device(weights: Iterable[torch.nn.Parameter]) -> torch.device:

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from distill.errors import RunError
-from distill.files import atomic_folder, atomic_write, disk_errors, is_full_disk
+from distill.files import atomic_folder, atomic_write, disk_errors, is_full_disk, remembered
 
 SAFETENSORS = "Error while serializing: I/O error: No space left on device (os error 28)"
 TORCH = [
@@ -120,3 +120,19 @@ def test_a_folder_that_failed_leaves_the_old_one(tmp_path):
     with pytest.raises(RunError, match="disk is full"):
         write()
     assert sorted(item.name for item in tmp_path.rglob("*")) == ["old.txt", "student"]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"value": [0, 3], "sha256": "0"}', "\ud800"])
+def test_what_is_remembered_is_found_once_and_again_where_it_is_damaged(tmp_path, damage):
+    """One changed digit would choose other layers, and nothing would tell."""
+    path, calls = tmp_path / "work" / "layers.json", []
+
+    def find():
+        calls.append(1)
+        return [0, 2]
+
+    assert [remembered(path, find) for _ in range(2)] == [[0, 2], [0, 2]]
+    assert len(calls) == 1
+    path.write_bytes(damage.encode("utf-8", "surrogatepass"))
+    assert [remembered(path, find) for _ in range(2)] == [[0, 2], [0, 2]]
+    assert len(calls) == 2

@@ -194,6 +194,27 @@ def test_force_takes_the_folder_over_and_keeps_what_still_fits(opened):
     opened(recipe(seed=7))  # and is a run of that recipe from now on
 
 
+@pytest.mark.parametrize("damage", [b"", b'{"stages": [', b"[]", "calls", "sha256"])
+def test_of_a_damaged_manifest_nothing_is_used(opened, damage):
+    """Facts of a stage lie in it alone: one changed digit of them would go into the report."""
+    folder = begun(opened)
+    path = folder.path / "manifest.json"
+    text = path.read_text("utf-8")
+    changed = {"calls": text.replace('"calls": 1', '"calls": 7'), "sha256": text.replace('"out/a.txt": "', '"out/a.txt": "0')}
+    path.write_bytes(damage if isinstance(damage, bytes) else changed[damage].encode())
+    before = path.read_bytes()
+    assert before != text.encode()
+    with pytest.raises(RunError, match="damaged") as caught:
+        opened()
+    assert "--force" in caught.value.hint
+    assert path.read_bytes() == before
+    again = opened(force=True)
+    work = Work(again)
+    assert again.stage("data", {"seed": 1}, ["out"], work) == {"calls": 1}
+    assert work.calls == 1
+    opened()
+
+
 def test_a_recipe_that_was_mended_before_anything_was_made_needs_no_force(opened):
     opened()
     assert manifest(opened(recipe(seed=7)))["seed"] == 7

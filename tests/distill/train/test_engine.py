@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import tiny
 import torch
 
 from distill.errors import GateError, UserError
+from distill.files import remembered
 from distill.train import engine, judges, stages, trainer
 
 SENTENCES, DEV = tiny.SENTENCES[:96], tiny.SENTENCES[200:232]  # as in conftest
@@ -249,7 +249,7 @@ def test_a_precision_that_was_tried_out_is_used_again(train, tmp_path, monkeypat
     """Timing again after an interruption could choose otherwise, and the run would not be the same."""
     folder = tmp_path / "a" / "work" / "main"
     folder.mkdir(parents=True)
-    (folder / "precision.json").write_text(json.dumps({"precision": "bf16", "measured": "in an earlier life"}))
+    remembered(folder / "precision.json", lambda: "bf16")
     monkeypatch.setattr(stages, "choose_precision", lambda *a: pytest.fail("tried again"))
     found = train(stages=[{"max_steps": 3}, {"name": "next", "max_steps": 2}], precision="auto")
     assert found.facts["precision"] == "bf16"
