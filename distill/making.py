@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
@@ -134,14 +135,19 @@ def _check_masked(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
             running.masked(student.model, stage, recipe.seed)
 
 
-def running_teacher(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student) -> InnerTeacher | None:
-    """The teacher as it runs beside the student, where some loss asks for that; else None."""
+def running_teacher(
+    recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student, key: dict[str, Any] | None = None
+) -> InnerTeacher | None:
+    """The teacher as losses between inner states or on masked tokens need it; None where there are none.
+
+    `key` is the teacher's fingerprint, which is needed where its states are stored.
+    """
     asked = {loss.name for stage in recipe.stages for loss in stage.losses}
     if not asked & (INNER | MASKED_LM):
         return None
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
     encoder, kept = encoder_of(teacher.model if head is None else head), kept_layers(recipe.student, student.layers)
-    return InnerTeacher(encoder, student.ids, head, start.tokenizer, kept)
+    return InnerTeacher(encoder, student.ids, head, start.tokenizer, kept, key, recipe.teacher.batch_size)
 
 
 def _labelling(batches: Iterable[int]) -> Iterator[int]:

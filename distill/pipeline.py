@@ -309,7 +309,7 @@ class _Run:
                 start=toward_start,
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
-                inner=running_teacher(recipe, self.teacher, self.start, student),
+                inner=running_teacher(recipe, self.teacher, self.start, student, self.teacher_key),
             )
             save_student(student.model, folder.student)
             trained.append(student)

@@ -18,7 +18,17 @@ from .recipe_base import Schema
 from .recipe_card import CardSpec
 from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
 from .recipe_export import BudgetSpec, ExportSpec
-from .recipe_losses import INNER, OF_TASK, RELATIONAL, EmbeddingCosine, EmbeddingMSE, LossSpec, PairOrder, SimilarityMatrix
+from .recipe_losses import (
+    INNER,
+    MASKED_LM,
+    OF_TASK,
+    RELATIONAL,
+    EmbeddingCosine,
+    EmbeddingMSE,
+    LossSpec,
+    PairOrder,
+    SimilarityMatrix,
+)
 from .recipe_tree import normalise
 
 __all__ = [
@@ -108,6 +118,9 @@ class TrainSpec(Schema):
             translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
             (accuracy, F1, ...) is the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say
             nothing yet.
+        store_states: what losses between inner states need of the teacher is computed once per row of tokens and kept in the
+            cache in these numbers, unpadded, so that no step runs the teacher; the size is told, and checked against the
+            disk, before. fp16 takes half the space and rounds to 11 bits. None runs the teacher beside the student.
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.
@@ -121,6 +134,7 @@ class TrainSpec(Schema):
     select_by: Literal[
         "agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy", "task_metric", "loss"
     ] = "agreement_spearman"
+    store_states: Literal["fp32", "fp16"] | None = None
     evaluate_every: float = Field(default=0.25, gt=0)
     patience: int | None = Field(default=4, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -266,7 +280,20 @@ class Recipe(Schema):
         if self.train.engine == "textbrewer" and embedding:
             raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
         self._finetune()
+        self._stored_states()
         self._data_of_task()
+
+    def _stored_states(self) -> None:
+        """That states which are to be stored are asked for, and are the same every time a row is read."""
+        if self.train.store_states is None:
+            return
+        names = [{loss.name for loss in stage.losses} for stage in self.stages]
+        if not any(asked & INNER for asked in names):
+            raise ValueError("train.store_states keeps inner states of the teacher, and no stage has a loss between inner states")
+        if any(asked & INNER and asked & MASKED_LM for asked in names):
+            raise ValueError("train.store_states: a stage with mlm or mlm_kl masks other tokens at every step; leave it out")
+        if self.train.engine == "textbrewer":
+            raise ValueError("train.store_states belongs to train.engine trainer; TextBrewer runs the teacher beside the student")
 
     def _data_of_task(self) -> None:
         """Which data a task has."""

@@ -17,6 +17,7 @@ from distill.evaluate.scoring import Scorer, make_collator
 from distill.recipe import Recipe, normalise
 from distill.train.inner import InnerTeacher
 from distill.train.task_engine import train_task
+from teachers.fingerprint import weights_sha256
 
 TRAIN, DEV = tiny.SENTENCES[:160], tiny.SENTENCES[200:264]
 LABELS = LabelSet(("korean", "english"))
@@ -101,7 +102,7 @@ def train(
         labelled=labelled,
         logits=signal(TRAIN) if logits is None else logits,
         dev_logits=signal(DEV),
-        inner=None if teacher is None else InnerTeacher(teacher),
+        inner=None if teacher is None else InnerTeacher(teacher, key={"weights": weights_sha256(teacher)}),
     )
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
     return Trained(facts, model, log, {name: weight.clone() for name, weight in model.state_dict().items()})

@@ -56,11 +56,13 @@ def run_over(
         batch = collate([features[int(row)] for row in rows])
         logits = predict(batch)
         for place, row in enumerate(rows):
-            tokens = int(features.lengths[row])
-            part = logits[place]
-            part = part[:tokens] if collate.task == "tokens" else part[:, :tokens] if collate.task == "spans" else part
-            found[int(row)] = np.asarray(part, dtype=np.float32)
+            found[int(row)] = np.asarray(unpadded(logits[place], int(features.lengths[row]), collate.task), dtype=np.float32)
     return found
+
+
+def unpadded(logits: np.ndarray, tokens: int, task: str) -> np.ndarray:
+    """The logits of one row of so many tokens, without those of its padding."""
+    return logits[:tokens] if task == "tokens" else logits[:, :tokens] if task == "spans" else logits
 
 
 def torch_predict(logits: Callable[[Mapping[str, Tensor]], Tensor], device: torch.device) -> Predict:

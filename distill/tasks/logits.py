@@ -6,14 +6,18 @@ pays for new rows alone. Where every token has logits, a data set is kept as a w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from teachers.heads import HeadModel
+from teachers.state_rows import row_key
 from teachers.store import EmbeddingStore
 
 from ..data.features import TaskCollator
@@ -36,6 +40,7 @@ def teacher_logits(
     *,
     batch_size: int,
     ids: Tensor | None = None,
+    said: Mapping[bytes, np.ndarray] = MappingProxyType({}),
 ) -> list[np.ndarray]:
     """What the teacher says of every row, in the data's order of labels; from the cache where it is there.
 
@@ -49,6 +54,7 @@ def teacher_logits(
         content: JSON values that tell these rows from others, where every token has logits.
         batch_size: rows per forward.
         ids: the teacher's id of each token id of the rows, where these are of a trimmed vocabulary.
+        said: what the teacher has said of rows just now, by `row_key` of its inputs: these it is not asked again.
 
     Returns:
         For each row its logits without padding, float32.
@@ -58,7 +64,8 @@ def teacher_logits(
     predict = torch_predict(lambda batch: model_logits(head.model, _as_teachers(batch, ids), task), device)
     if task not in BY_TOKEN:
         outputs = int(head.model.config.num_labels) if order is None else len(order)
-        return _row_by_row(predict, {"kind": "logits", "task": task, **key}, order, outputs, features, collate, batch_size)
+        ask = _Asked(predict, features, collate, batch_size, ids, said)
+        return _row_by_row(ask, {"kind": "logits", "task": task, **key}, order, outputs, features)
     lengths = np.asarray(features.lengths)
     place = cache_dir() / "logits" / fingerprint({"teacher": key, "task": task, "rows": content})
     with lock(place.with_suffix(".lock"), "this teacher's logits", wait=True):
@@ -66,7 +73,8 @@ def teacher_logits(
         if found is not None:
             note(f"signals: {len(found):,} rows of the teacher's logits from the cache")
             return found
-        found = run_over(predict, features, collate, batch_size=batch_size, description="teacher logits")
+        ask = _Asked(predict, features, collate, batch_size, ids, said)
+        found = ask(range(len(features)), description="teacher logits")
         if order is not None:
             found = [np.ascontiguousarray(row[..., order]) for row in found]
         flat = np.concatenate([row.reshape(-1) for row in found]).astype(np.float32)
@@ -90,14 +98,53 @@ class _Rows:
         return self._features[self._rows[index]]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The teacher, asked about rows of a data set unless it has said already what it thinks of them."""
+
+    predict: Predict
+    features: Features
+    collate: TaskCollator
+    batch_size: int
+    ids: Tensor | None
+    said: Mapping[bytes, np.ndarray]
+
+    def __call__(self, rows: Sequence[int], description: str = "") -> list[np.ndarray]:
+        """Logits of each of the rows, without padding."""
+        found = {row: self.said.get(self._key(row)) for row in rows} if self.said else {}
+        missing = [row for row in rows if found.get(row) is None]
+        if missing:
+            part = _Rows(self.features, missing)
+            asked = run_over(self.predict, part, self.collate, batch_size=self.batch_size, description=description)
+            found |= dict(zip(missing, asked, strict=True))
+        return [logits for row in rows if (logits := found[row]) is not None]
+
+    def _key(self, row: int) -> bytes:
+        item = self.features[row]
+        tokens = np.asarray(item["input_ids"])
+        return row_key(tokens if self.ids is None else self.ids.cpu().numpy()[tokens], item.get("token_type_ids"))
+
+
+class Later(Sequence[np.ndarray]):
+    """Rows of logits that are asked for when the first of them is read.
+
+    Args:
+        ask: gives all of them.
+    """
+
+    def __init__(self, ask: Callable[[], Sequence[np.ndarray]]) -> None:
+        self._ask = functools.cache(ask)
+
+    def __len__(self) -> int:
+        return len(self._ask())
+
+    def __getitem__(self, row: Any) -> Any:
+        """Logits of a row."""
+        return self._ask()[row]
+
+
 def _row_by_row(
-    predict: Predict,
-    key: Mapping[str, Any],
-    order: np.ndarray | None,
-    outputs: int,
-    features: Features,
-    collate: TaskCollator,
-    batch_size: int,
+    asked: _Asked, key: Mapping[str, Any], order: np.ndarray | None, outputs: int, features: Features
 ) -> list[np.ndarray]:
     """Each different row once; its token ids are its name in the store."""
     names = [_name(features[row]) for row in range(len(features))]
@@ -106,7 +153,7 @@ def _row_by_row(
         first.setdefault(name, row)
 
     def ask(wanted: Sequence[str]) -> np.ndarray:
-        rows = np.stack(run_over(predict, _Rows(features, [first[name] for name in wanted]), collate, batch_size=batch_size))
+        rows = np.stack(asked([first[name] for name in wanted]))
         return rows if order is None else rows[:, order]
 
     found = EmbeddingStore(cache_dir(), key, outputs).label(names, ask, progress=track)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from students.cost import count_parameters
 from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
@@ -16,6 +18,7 @@ from teachers.origin import card_fields
 
 from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
+from ..evaluate.outputs import unpadded
 from ..evaluate.scoring import Scorer, make_collator, make_features
 from ..export.onnx import check_presets
 from ..files import fingerprint, locate_model
@@ -31,10 +34,12 @@ from ..report.words import public_name
 from ..rundir import RunDir, versions
 from ..train.inner import InnerTeacher
 from ..train.layer_map import kept_layers
+from ..train.stored import Said
+from ..train.task import model_logits
 from ..train.task_engine import train_task
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
-from .logits import teacher_logits
+from .logits import Later, teacher_logits
 from .proof import TaskModel
 from .teacher import check_trained, finetune, head_key, label_order, reorder_head
 from .variants import add_variants, has_variants, restore_variants
@@ -231,10 +236,13 @@ class TaskRun:
         files = self.folder.outputs("data").items()
         return {name: digest for name, digest in files if Path(name).stem in ("train", "dev", "labels")}
 
-    def _signals(self, data: TaskData, student: HeadStudent) -> tuple[list[np.ndarray] | None, list[np.ndarray] | None]:
+    def _signals(
+        self, data: TaskData, student: HeadStudent, said: Mapping[bytes, np.ndarray]
+    ) -> tuple[list[np.ndarray] | None, list[np.ndarray] | None]:
         """The teacher's logits of training and dev rows, where a stage compares with them.
 
-        Where every token has logits the teacher reads the student's tokens; elsewhere each model has its own.
+        Where every token has logits the teacher reads the student's tokens; elsewhere each model has its own. What it has
+        `said` while its inner states were stored it is not asked again.
         """
         recipe, teacher = self.recipe, self.teacher
         if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
@@ -249,10 +257,18 @@ class TaskRun:
         for name, part in (("train", data.train), ("dev", data.dev)):
             content = {"sha256": self._trained_on()[f"data/{name}.parquet"], **how}
             features = self._features(data, part, reader)
-            size = recipe.teacher.batch_size
             found.append(
                 teacher_logits(
-                    teacher, self.teacher_key, self.order, recipe.task, features, collate, content, batch_size=size, ids=ids
+                    teacher,
+                    self.teacher_key,
+                    self.order,
+                    recipe.task,
+                    features,
+                    collate,
+                    content,
+                    batch_size=recipe.teacher.batch_size,
+                    ids=ids,
+                    said=said,
                 )
             )
         return found[0], found[1]
@@ -298,11 +314,19 @@ class TaskRun:
         recipe = self.recipe
         features = self._train_features(data, student)
         dev = Scorer(recipe.task, data.dev, self._features(data, data.dev, student), data.labels, recipe.data.answer_unit)
-        logits, dev_logits = self._signals(data, student)
-        inner = None
-        if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
-            kept = kept_layers(recipe.student, student.layers)
-            inner = InnerTeacher(self.teacher.model, student.ids, kept=kept)  # it runs beside the student
+        names = {loss.name for stage in recipe.stages for loss in stage.losses}
+        inner: InnerTeacher | None = None
+        logits: Sequence[np.ndarray] | None = None
+        dev_logits: Sequence[np.ndarray] | None = None
+        if names & INNER:  # it runs beside the student, or its states are stored
+            kept, size = kept_layers(recipe.student, student.layers), recipe.teacher.batch_size
+            inner = InnerTeacher(self.teacher.model, student.ids, kept=kept, key=self.teacher_key, batch_size=size)
+        if recipe.train.store_states is None or inner is None:
+            logits, dev_logits = self._signals(data, student, {})
+        elif names & COMPARING:  # one run of the teacher gives states and logits
+            inner.said = said = Said(self._teacher_says, lambda row, tokens: unpadded(row, tokens, recipe.task))
+            asked = functools.cache(lambda: self._signals(data, student, said.rows))
+            logits, dev_logits = Later(lambda: asked()[0] or []), Later(lambda: asked()[1] or [])
         return _engine(recipe)(
             recipe,
             student.model,
@@ -316,6 +340,10 @@ class TaskRun:
             dev_logits=dev_logits,
             inner=inner,
         )
+
+    def _teacher_says(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The teacher's logits of a batch."""
+        return model_logits(self.teacher.model, inputs, self.recipe.task)
 
     def _student_facts(self, student: HeadStudent) -> dict[str, Any]:
         return {

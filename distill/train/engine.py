@@ -27,6 +27,7 @@ from .inner import InnerTeacher
 from .judges import DevLanguages, EmbeddingJudge
 from .objective import EmbeddingObjective, set_dropout
 from .stages import StagePlan, train_stages
+from .stored import states_facts, store_states, with_states
 from .trainer import Collate
 
 Gather = Callable[[np.ndarray], np.ndarray]
@@ -137,7 +138,11 @@ def train_student(
         )
         if id(goal) not in tokenized:
             tokenized[id(goal)] = TokenizedSentences(goal.train, tokenizer, length)
-        return StagePlan(objective, tokenized[id(goal)], collate, judge, select_by, _language_draw(recipe, pairs))
+        rows, states = tokenized[id(goal)], None
+        if recipe.train.store_states is not None and inner is not None and objective.inner is not None:
+            kept = store_states(inner, objective.inner, rows, collator, recipe.train.store_states)
+            collate, states = with_states(collate, kept), states_facts(kept)
+        return StagePlan(objective, rows, collate, judge, select_by, _language_draw(recipe, pairs), states)
 
     facts = train_stages(recipe, plan, work=work, log=log)
     student.model.eval()

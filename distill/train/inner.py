@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,11 @@ from ..recipe_losses import INNER, MASKED_LM, CKDLayer, CKDWord, MiniLMv2, Proje
 from .fit import check_fit, relation_heads
 from .layer_map import LayerPairs, in_words, resolve_layer_map
 from .masked import MaskedLMLosses
+from .stored import states_in
 from .weights import weight_of
+
+if TYPE_CHECKING:
+    from .stored import Said
 
 ON_HIDDEN = {"hidden_mse": hidden_mse, "hidden_cosine": hidden_cosine, "pkd": pkd, "nst": nst}
 ON_SCORES = {"attention_mse": attention_mse, "attention_kl": attention_kl}
@@ -31,7 +35,7 @@ ON_SCORES = {"attention_mse": attention_mse, "attention_kl": attention_kl}
 
 @dataclass
 class InnerTeacher:
-    """The teacher as losses between inner states need it: running, not stored.
+    """The teacher as losses between inner states need it: running beside the student, or asked once for what is stored.
 
     Attributes:
         encoder: the teacher's encoder, in eval mode; that of `head`, where there is one, so that one run serves both.
@@ -40,6 +44,9 @@ class InnerTeacher:
         head: the teacher with its masked-LM head, where tokens are masked.
         tokenizer: of both, where tokens are masked.
         kept: its layers that the student was cut from, 0-based; None for a student that was not.
+        key: everything that decides its states, as JSON values; needed where they are stored.
+        batch_size: rows a run, where they are stored.
+        said: collects what the whole model says of rows while their states are stored; None: nobody asks.
     """
 
     encoder: nn.Module
@@ -47,6 +54,9 @@ class InnerTeacher:
     head: Any = None
     tokenizer: Any = None
     kept: Sequence[int] | None = None
+    key: Mapping[str, Any] | None = None
+    batch_size: int = 32
+    said: Said | None = None
 
     def losses(self, student: nn.Module, stage: StageSpec, seed: int) -> InnerLosses | None:
         """The stage's losses between inner states, or None where it has none.
@@ -67,7 +77,8 @@ class InnerLosses(nn.Module):
     """Compares inner states layer by layer; of each loss the sum over the matched layers.
 
     The learned projections are its weights. It listens to the student that trains, and runs the teacher in eval mode
-    without gradient on the same tokens. `close()` leaves both models as they were.
+    without gradient on the same tokens, unless a batch brings the teacher's stored states. `close()` leaves both models as
+    they were.
 
     Args:
         teacher: the running teacher.
@@ -91,6 +102,7 @@ class InnerLosses(nn.Module):
         note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")
         self.projections = self._projections(ours, theirs, seed)
         wanted = _wanted(self.specs, self.pairs, ours, theirs)
+        self.of_teacher = wanted[1]
         # A tuple keeps the teacher out of the module tree: its weights are neither trained nor written to checkpoints.
         self._teacher = (encoder_of(teacher.encoder).eval(),)
         self._ids = (teacher.ids,)
@@ -129,10 +141,11 @@ class InnerLosses(nn.Module):
         return "shared"
 
     def forward(self, features: Mapping[str, Tensor], progress: float | None = 0.0, *, ran: bool = False) -> dict[str, Tensor]:
-        """Run the teacher on a batch that the student has just been run on, and compare.
+        """Run the teacher on a batch that the student has just been run on, or take its stored states, and compare.
 
         Args:
-            features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L], the student's ids.
+            features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L], the student's ids; maybe the
+                teacher's states, as `stored.with_states` adds them.
             progress: share of the stage's steps that is done; None for weights without schedule.
             ran: whether another loss has just run the teacher on this batch.
 
@@ -140,22 +153,29 @@ class InnerLosses(nn.Module):
             Name -> weighted loss.
         """
         student = self.captures[0].take()
-        if not ran:
-            self.run_teacher(features)
-        teacher = self.captures[1].take()
+        teacher = states_in(features)
+        if teacher is None:
+            if not ran:
+                self.run_teacher(features)
+            teacher = self.captures[1].take()
         mask = features["attention_mask"]
         return {spec.name: weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
 
     def run_teacher(self, features: Mapping[str, Tensor]) -> None:
         """One forward pass of the teacher, in eval mode and without gradient."""
-        (encoder,), (ids,) = self._teacher, self._ids
-        tokens = features["input_ids"]
-        if next(encoder.parameters()).device != tokens.device:
-            encoder.to(tokens.device)
-        inputs = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
+        (encoder,) = self._teacher
+        device = features["input_ids"].device
+        if next(encoder.parameters()).device != device:
+            encoder.to(device)
         encoder.eval()
         with torch.no_grad():
-            encoder(input_ids=tokens if ids is None else ids.to(tokens.device)[tokens], **inputs)
+            encoder(**self.teacher_inputs(features))
+
+    def teacher_inputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the teacher reads of a batch: its own ids in place of those of a trimmed vocabulary."""
+        (ids,), tokens = self._ids, features["input_ids"]
+        others = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
+        return {"input_ids": tokens if ids is None else ids.to(tokens.device)[tokens], **others}
 
     def _loss(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         """One loss over all its layers, unweighted."""

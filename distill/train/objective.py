@@ -12,6 +12,7 @@ from ..losses.embedding import embedding_contrastive, embedding_cosine, embeddin
 from ..losses.relation import pair_order, similarity_matrix
 from ..recipe import LossSpec, PairOrder
 from ..recipe_losses import RELATIONAL, VECTOR, EmbeddingContrastive
+from .stored import without_states
 from .weights import weight_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class EmbeddingObjective(Objective):
 
     def embed(self, features: dict[str, Tensor]) -> Tensor:
         """The student's sentence embedding, float32 [B, d_S]."""
-        output: Tensor = self.student(dict(features))["sentence_embedding"]
+        output: Tensor = self.student(without_states(features))["sentence_embedding"]
         return output.float()
 
     def forward(self, teacher_embedding: Tensor | None = None, **features: Tensor) -> dict[str, Tensor]:
@@ -126,7 +127,7 @@ class EmbeddingObjective(Objective):
 
         Args:
             teacher_embedding: [B, d_T]; needed by losses between vectors alone.
-            features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L].
+            features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L]; maybe the teacher's stored states.
 
         Returns:
             {"loss": scalar, "<loss name>": weighted part, detached, for each loss}; the parts add up to the loss.

@@ -43,6 +43,7 @@ class StagePlan:
         judge: gives the dev metrics.
         select_by: the dev metric that chooses the checkpoint.
         draw: which rows an epoch holds; None takes each once.
+        states: what the teacher's stored inner states take on disk; None where none are stored.
     """
 
     objective: Objective
@@ -51,6 +52,7 @@ class StagePlan:
     judge: Judge
     select_by: str
     draw: GroupDraw | None = None
+    states: dict[str, int] | None = None
 
 
 class Run(Protocol):
@@ -111,6 +113,7 @@ def stage_facts(
         "best_value": best[1],
         "select_by": plan.select_by,
         "layer_map": None if inner is None else [list(pair) for pair in inner.pairs],
+        "stored_states": plan.states,
         "stopped": "early" if steps < length.steps else "planned end",
     }
 

@@ -55,7 +55,7 @@ class TaskObjective(Objective):
     """Student in; loss and its parts out.
 
     Losses on predictions compare with the teacher's stored logits, so that the teacher runs once, or with gold labels.
-    Losses between inner states run it beside the student.
+    Losses between inner states run it beside the student, unless a batch brings its stored states.
 
     Args:
         student: a task model.

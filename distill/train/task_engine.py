@@ -19,6 +19,7 @@ from ..recipe_losses import COMPARING, PREDICTION
 from .inner import InnerTeacher
 from .objective import set_dropout
 from .stages import Run, StagePlan, train_stages
+from .stored import states_facts, store_states, with_states
 from .task import BLOCKED, TaskObjective, model_logits
 from .trainer import Collate
 
@@ -49,7 +50,8 @@ class TaskJudge:
         scorer: dev examples with their labels.
         collate: with the teacher's logits of dev rows, where a loss asks for them.
         plain: without.
-        with_loss: whether the loss is wanted; it runs the teacher where losses between inner states are among it.
+        with_loss: whether the loss is wanted; it runs the teacher where losses between inner states are among it and their
+            states are not stored.
     """
 
     def __init__(self, scorer: Scorer, collate: Collate, plain: TaskCollator, *, with_loss: bool) -> None:
@@ -181,9 +183,17 @@ def train_task(
         objective = TaskObjective(student, stage.losses, recipe.task, losses)
         select_by = stage_metric(recipe, stage)
         compares = any(loss.name in COMPARING for loss in stage.losses)
-        judge = TaskJudge(dev, with_teacher(collate, dev_logits if compares else None), collate, with_loss=select_by == "loss")
+        judged, taught = (with_teacher(collate, part if compares else None) for part in (dev_logits, logits))
         rows = features if labelled is None or stage.data == "train" else FirstRows(features, labelled)
-        return StagePlan(objective, rows, with_teacher(collate, logits if compares else None), judge, select_by)
+        states, numbers = None, recipe.train.store_states
+        if numbers is not None and inner is not None and losses is not None:
+            kept = store_states(inner, losses, rows, collate, numbers)
+            taught, states = with_states(taught, kept), states_facts(kept)
+            if select_by == "loss":
+                of_dev = store_states(inner, losses, dev.features, collate, numbers, name="dev rows")
+                judged = with_states(judged, of_dev)
+        judge = TaskJudge(dev, judged, collate, with_loss=select_by == "loss")
+        return StagePlan(objective, rows, taught, judge, select_by, states=states)
 
     facts = train_stages(recipe, plan, work=work, log=log, run=run)
     student.eval()

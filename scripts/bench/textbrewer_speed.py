@@ -14,14 +14,17 @@ checkpoint an epoch. TextBrewer gets what it needs to run: eager attention, plai
     distill_live         this project: batches of like length, the teacher's logits computed once per row (that pass counts),
                          inner states from the teacher that runs beside
     distill_live_bf16    the same with bfloat16, a row of its own
+    distill_stored       the teacher reads each row once, which gives logits and the inner states that the losses need (fp32, on
+                         disk); that pass and the writing count
+    distill_stored_bf16  the same with bfloat16
 
 Every run is a process of its own, the systems in turn, first one, then the next. A ratio is that of sentences a second in the
 same round: the median over rounds, and the lowest and highest of them. After training all are judged alike on rows that none has
 seen. `final_loss_ratio` compares the terms that have one definition in both: divergence and hidden states. TextBrewer matches
 attention probabilities, this project raw scores, whose error stands beside (`attention_mse`).
 
-`ratio_on_the_fly` is distill_live over textbrewer_dynamic. `ratio_dynamic` and `ratio_padded` are of inner states that are
-stored, over TextBrewer with either padding: null as long as the trainer cannot store them.
+`ratio_dynamic` and `ratio_padded` are distill_stored over TextBrewer with either padding, `ratio_on_the_fly` is distill_live
+over textbrewer_dynamic. `stored_mb` is what the states take on disk.
 
     --small    tiny models and 48 rows, one round: whether it runs, nothing about speed
 
@@ -43,7 +46,15 @@ from distill.measure.hardware import environment
 
 RESULTS = Path(__file__).parent / "results" / "textbrewer.json"
 WORKER = Path(__file__).with_name("textbrewer_speed_worker.py")
-SYSTEMS = ("textbrewer_dynamic", "textbrewer_padded", "loop_dynamic", "distill_live", "distill_live_bf16")
+SYSTEMS = (
+    "textbrewer_dynamic",
+    "textbrewer_padded",
+    "loop_dynamic",
+    "distill_live",
+    "distill_live_bf16",
+    "distill_stored",
+    "distill_stored_bf16",
+)
 AGREED = ("kl_divergence", "embedding_layer_mse", "hidden_mse")
 SMALL = {"rows": 48, "epochs": 2, "batch": 8, "dev": 16, "teacher": 64, "student": 32}
 
@@ -109,24 +120,31 @@ def row(rounds: list[dict[str, Any]], system: str) -> dict[str, Any]:
 
 
 def summary(rounds: list[dict[str, Any]], systems: list[str]) -> dict[str, Any]:
-    """Ratios round by round; null for what was not run, or cannot be yet."""
+    """Ratios round by round; null for what was not run."""
 
     def ratio(ours: str, theirs: str) -> dict[str, float] | None:
         if ours not in systems or theirs not in systems:
             return None
         return spread([turn[ours]["sentences_per_second"] / turn[theirs]["sentences_per_second"] for turn in rounds])
 
-    both = "distill_live" in systems and "textbrewer_dynamic" in systems
-    losses = [final_loss(turn["distill_live"]) / final_loss(turn["textbrewer_dynamic"]) for turn in rounds] if both else None
+    def losses(ours: str) -> dict[str, float] | None:
+        if ours not in systems or "textbrewer_dynamic" not in systems:
+            return None
+        return spread([final_loss(turn[ours]) / final_loss(turn["textbrewer_dynamic"]) for turn in rounds], 5)
+
+    stored = rounds[0].get("distill_stored")
     return {
-        "ratio_dynamic": None,
-        "ratio_padded": None,
+        "ratio_dynamic": ratio("distill_stored", "textbrewer_dynamic"),
+        "ratio_padded": ratio("distill_stored", "textbrewer_padded"),
+        "ratio_stored_bf16": ratio("distill_stored_bf16", "textbrewer_dynamic"),
         "ratio_on_the_fly": ratio("distill_live", "textbrewer_dynamic"),
         "ratio_on_the_fly_padded": ratio("distill_live", "textbrewer_padded"),
         "ratio_on_the_fly_loop": ratio("distill_live", "loop_dynamic"),
         "ratio_on_the_fly_bf16": ratio("distill_live_bf16", "textbrewer_dynamic"),
         "ratio_loop": ratio("loop_dynamic", "textbrewer_dynamic"),
-        "final_loss_ratio": None if losses is None else spread(losses, 5),
+        "final_loss_ratio": losses("distill_stored"),
+        "final_loss_ratio_on_the_fly": losses("distill_live"),
+        "stored_mb": None if stored is None else round(stored["stored_states"]["bytes"] / 1e6, 1),
     }
 
 

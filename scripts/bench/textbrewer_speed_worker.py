@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from distill.measure.hardware import peak_rss_mb
 from distill.recipe import Recipe, StageSpec, normalise
 from distill.train.inner import InnerTeacher
 from distill.train.stages import StagePlan, train_stages
+from distill.train.stored import Said, states_facts, store_states, with_states
 from distill.train.task import TaskObjective, model_logits
+from teachers.state_rows import row_key
 
 VOCABULARY, CAP, CLASSES, TEMPERATURE, RATE = 8000, 128, 3, 4.0, 5e-4
 PAIRS = [[2, 0], [5, 1]]
@@ -69,13 +72,13 @@ class Pad(Collator):
         super().__init__(0, False, width)
 
 
-def model(layers: int, width: int, seed: int, attention: str) -> BertForSequenceClassification:
+def model(layers: int, width: int, seed: int, attention: str, heads: int = 4) -> BertForSequenceClassification:
     """A BERT classifier from a seed, without dropout, whose words and classes lie far enough apart to teach something."""
     shape = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=width,
         num_hidden_layers=layers,
-        num_attention_heads=4,
+        num_attention_heads=heads,
         intermediate_size=4 * width,
         max_position_embeddings=CAP,
         hidden_dropout_prob=0.0,
@@ -116,34 +119,55 @@ def recipe(job: dict[str, Any], losses: list[Any], precision: str = "fp32") -> R
     )
 
 
-def objective(teacher: nn.Module, student: nn.Module, stage: StageSpec, seed: int) -> TaskObjective:
+def objective(teacher: InnerTeacher, student: nn.Module, stage: StageSpec, seed: int) -> TaskObjective:
     """The losses of a stage, their projections included; the same start for every system."""
-    return TaskObjective(student, stage.losses, "classification", InnerTeacher(teacher).losses(student, stage, seed))
+    return TaskObjective(student, stage.losses, "classification", teacher.losses(student, stage, seed))
 
 
 def of_distill(job: dict[str, Any], teacher: nn.Module, student: nn.Module, start: TaskObjective, rows: TokenRows) -> float:
-    """This project's trainer: logits of the teacher once per row, inner states from the teacher that runs beside."""
+    """This project's trainer: the teacher's logits once per row; its inner states on disk, or from the teacher beside.
+
+    The run of the teacher that fills the store counts, and gives the logits as well.
+    """
     start.close()
     made = recipe(job, [soft("soft_cross_entropy"), *INNER], "bf16" if job["system"].endswith("bf16") else "fp32")
     pad, kept = Pad(), []
     judged = iter(range(10**6))
-    begin = time.perf_counter()
-    logits = np.stack(
-        run_over(torch_predict(lambda batch: model_logits(teacher, batch, "classification"), student.device), rows, pad)
-    )
 
-    def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        batch = pad(items)
-        return batch | {"teacher_logits": torch.from_numpy(logits[batch["row"].numpy()])}
+    def says(batch: Mapping[str, Tensor]) -> Tensor:
+        return model_logits(teacher, batch, "classification")
 
     def plan(stage: StageSpec) -> StagePlan:
-        kept.append(objective(teacher, student, stage, job["seed"]))
+        said = Said(says, lambda row, tokens: row)
+        running = InnerTeacher(teacher, key={"seed": job["seed"]}, said=said)
+        kept.append(objective(running, student, stage, job["seed"]))
+        stored = None
+        if job["system"].startswith("distill_stored"):
+            stored = store_states(running, kept[0].inner, rows, pad, "fp32")  # type: ignore[arg-type]
+            logits = np.stack([said.rows[row_key(rows[row]["input_ids"])] for row in range(len(rows))])
+        else:
+            logits = np.stack(run_over(torch_predict(says, student.device), rows, pad))
+
+        def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+            batch = pad(items)
+            return batch | {"teacher_logits": torch.from_numpy(logits[batch["row"].numpy()])}
+
         # The last checkpoint is the best: no other system judges its student on the way.
-        return StagePlan(kept[0], rows, collate, lambda *_: {"task_metric": float(next(judged))}, "task_metric")
+        return StagePlan(
+            kept[0],
+            rows,
+            collate if stored is None else with_states(collate, stored),
+            lambda *_: {"task_metric": float(next(judged))},
+            "task_metric",
+            states=None if stored is None else states_facts(stored),
+        )
 
     with tempfile.TemporaryDirectory() as folder:
-        train_stages(made, plan, work=Path(folder) / "work", log=Path(folder) / "log.jsonl")
+        os.environ["DISTILL_CACHE"] = folder
+        begin = time.perf_counter()
+        facts = train_stages(made, plan, work=Path(folder) / "work", log=Path(folder) / "log.jsonl")
         seconds = time.perf_counter() - begin
+    job["stored_states"] = facts["stages"][0]["stored_states"]
     start.inner.projections.load_state_dict(kept[0].inner.projections.state_dict())  # type: ignore[union-attr]
     return seconds
 
@@ -254,7 +278,7 @@ def judge(job: dict[str, Any], teacher: nn.Module, student: nn.Module, start: Ta
     The divergence stands in for the cross-entropy, which has the same gradient but a floor that would hide differences.
     """
     stage = recipe(job, [soft("kl_divergence"), *INNER]).stages[0]
-    seen = objective(teacher, student, stage, job["seed"])
+    seen = objective(InnerTeacher(teacher), student, stage, job["seed"])
     seen.inner.projections.load_state_dict(start.inner.projections.state_dict())  # type: ignore[union-attr]
     rows, pad, sums = TokenRows(job["dev"], job["seed"] + 1000), Pad(), {}
     seen.eval()
@@ -276,6 +300,8 @@ SYSTEMS: dict[str, Callable[..., float]] = {
     "loop_dynamic": of_loop,
     "distill_live": of_distill,
     "distill_live_bf16": of_distill,
+    "distill_stored": of_distill,
+    "distill_stored_bf16": of_distill,
 }
 
 
@@ -286,7 +312,7 @@ def main() -> None:
     teacher = model(6, job["teacher"], job["seed"], attention)
     student = model(2, job["student"], job["seed"] + 1, attention)
     teacher.requires_grad_(False)
-    start = objective(teacher, student, recipe(job, [soft("soft_cross_entropy"), *INNER]).stages[0], job["seed"])
+    start = objective(InnerTeacher(teacher), student, recipe(job, [soft("soft_cross_entropy"), *INNER]).stages[0], job["seed"])
     rows = TokenRows(job["rows"], job["seed"])
     before = peak_rss_mb()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -297,6 +323,7 @@ def main() -> None:
         "sentences_per_second": round(job["rows"] * job["epochs"] / seconds, 2),
         "peak_rss_mb": peak,
         "peak_rss_before_training_mb": before,
+        "stored_states": job.get("stored_states"),
         "dev": judge(job, teacher, student, start),
     }
     print(json.dumps(found))

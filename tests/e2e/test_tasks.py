@@ -17,6 +17,7 @@ from compared import same_as_itself
 import distill
 from distill.errors import ModelError
 from distill.files import sha256_file
+from distill.train.task import model_logits
 from students.heads import load_head_student
 from teachers.heads import CLASSES
 
@@ -349,17 +350,44 @@ def test_a_trained_teacher_in_another_order_is_fine_tuned_in_the_order_of_the_da
 # Vocabulary and other start models.
 
 
-def test_the_teacher_reads_the_tokens_of_a_trimmed_student(trained, tmp_path, train):
+@pytest.mark.parametrize("store_states", [None, "fp32"])
+def test_the_teacher_reads_the_tokens_of_a_trimmed_student(store_states, trained, tmp_path, train):
     """The whole teacher with fewer pieces: its inner states and predictions are the teacher's before it learns anything."""
     stage = {"losses": ["attention_mse", "hidden_mse", "embedding_layer_mse"], "max_steps": 1, "batch_size": 16}
     out = tmp_path / "run"
     student = {"layers": 3, "vocabulary": {"min_count": 1}}
-    train(taught(trained, student=student, stages=[stage]), out)
+    settings = {"precision": "fp32", "evaluate_every": 0.5, "store_states": store_states}
+    train(taught(trained, student=student, stages=[stage], train=settings), out)
     assert log(out)[0]["loss"] < 1e-6
     model, tokenizer = load_head_student(out / "student", CLASSES["classification"])
     whole = read(trained / "teacher" / "config.json")["vocab_size"]
     assert model.config.vocab_size == len(tokenizer) < whole
     assert facts(out, "student")["vocabulary"] == {"pieces": len(tokenizer), "of": whole}
+
+
+@pytest.mark.parametrize("kind", ["pairs", "tokens"])
+def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train, monkeypatch):
+    """Every row goes through the teacher once, whatever is asked of it, and the student learns what it learns without a store."""
+    tree = recipe(kind, teacher={"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.1, "batch_size": 16}})
+    tree["stages"][0]["layer_map"], tree["stages"][1]["max_steps"] = "last", 3
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
+    train(tree, tmp_path / "live")
+    read_rows = []
+
+    def watched(self, inputs):
+        read_rows.extend(inputs["input_ids"].tolist())
+        return model_logits(self.teacher.model, inputs, self.recipe.task)
+
+    monkeypatch.setattr("distill.tasks.run.TaskRun._teacher_says", watched)
+    monkeypatch.setattr("distill.tasks.logits.run_over", lambda *_, **__: pytest.fail("the teacher is asked again"))
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "other"))
+    train({**tree, "train": {**tree["train"], "store_states": "fp32"}}, tmp_path / "stored")
+    told = facts(tmp_path / "stored", "training")["stages"][0]["stored_states"]
+    assert told["computed"] == told["rows"] > 0
+    assert len(read_rows) == len({tuple(row) for row in read_rows})
+    for one, other in zip(log(tmp_path / "live"), log(tmp_path / "stored"), strict=True):
+        if "losses" in one:
+            assert other["losses"] == pytest.approx(one["losses"], rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["tokens", "spans"])

@@ -172,3 +172,20 @@ def test_masked_tokens_are_the_same_ones_after_a_restart(tmp_path):
     logged = [line["losses"] for line in whole.log if "losses" in line]
     assert all(part.keys() == {"mlm", "mlm_kl", "hidden_cosine"} for part in logged)
     assert logged[-1]["mlm_kl"] < logged[0]["mlm_kl"]
+
+
+def train_stored(folder):
+    """The same on stored inner states, each run in a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTILL_CACHE", str(folder / "cache"))
+        student, teacher = toytask.classifier(2, hidden=48, seed=1), toytask.classifier(4, seed=7)
+        return toytask.train(folder, STAGES, student=student, teacher=teacher, store_states="fp32")
+
+
+def test_stored_states_are_the_same_ones_after_a_restart(tmp_path):
+    whole = train_stored(tmp_path / "whole")
+    killed(tmp_path / "killed", "inner", 8, train_stored)
+    again = train_stored(tmp_path / "killed")
+    assert again.facts["stages"][0]["resumed_at"] == 5
+    assert again.facts["stages"][0]["stored_states"]["computed"] == 0
+    assert_same(whole, again)

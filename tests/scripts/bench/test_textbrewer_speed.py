@@ -30,10 +30,13 @@ def test_every_system_has_a_row_and_the_last_line_is_the_summary(result):
         "loop_dynamic",
         "distill_live",
         "distill_live_bf16",
+        "distill_stored",
+        "distill_stored_bf16",
     }
     assert last == {name: written[name] for name in last}
     assert last["ratio_on_the_fly"]["median"] > 0
-    assert last["ratio_dynamic"] is None
+    assert last["ratio_dynamic"]["median"] > 0
+    assert last["stored_mb"] > 0
     assert written["small"] is True
 
 
@@ -45,3 +48,4 @@ def test_the_systems_train_the_same(result):
     assert losses["textbrewer_padded"] == pytest.approx(theirs, rel=1e-4)  # padding alone
     assert losses["loop_dynamic"] == pytest.approx(theirs, rel=2e-3)  # probabilities against scores
     assert losses["distill_live"] == pytest.approx(theirs, rel=1e-2)  # and other batches
+    assert losses["distill_stored"] == pytest.approx(losses["distill_live"], rel=1e-3)

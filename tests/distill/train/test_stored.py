@@ -1,0 +1,175 @@
+"""Training on the teacher's stored inner states: the same losses, and no teacher."""
+
+from __future__ import annotations
+
+import functools
+
+import inner
+import numpy as np
+import pytest
+import tiny
+import torch
+import toytask
+
+from distill.data.collate import Collator
+from distill.data.tokens import TokenizedSentences
+from distill.errors import ModelError
+from distill.recipe import Recipe, StageSpec, normalise
+from distill.recipe_losses import INNER
+from distill.train.inner import InnerTeacher
+from distill.train.stored import Said, store_states, with_states
+from teachers.state_rows import row_key
+
+KEY = {"weights": "those of tests/inner.py"}
+STAGES = [
+    {
+        "name": "inner",
+        "epochs": 1.5,
+        "losses": [{"name": "hidden_mse", "projection": "per_layer"}, "embedding_layer_mse", "attention_mse"],
+    },
+    {"name": "both", "epochs": 1, "losses": ["minilm_v1", {"name": "kl_divergence", "temperature": 2}]},
+]
+
+
+@functools.cache
+def rows(family="bert"):
+    return TokenizedSentences([*inner.TEXTS, *tiny.SENTENCES[:9]], tiny.tokenizer(family), 64)
+
+
+def batch_of(collate, picked=(0, 1, 2, 5, 7)):
+    batch = collate([rows()[row] for row in picked])
+    batch.pop("row")
+    return batch
+
+
+def losses_of(student, names, teacher, **values):
+    stage = StageSpec.model_validate({"losses": [{"name": name} for name in names], **values})
+    return teacher.losses(student, stage, 0)
+
+
+def compare(student, losses, batch):
+    with torch.no_grad():
+        student(**{name: batch[name] for name in ("input_ids", "attention_mask")})
+        return losses(batch)
+
+
+@pytest.mark.parametrize("name", sorted(INNER))
+def test_stored_states_give_the_losses_of_the_teacher_beside(name, monkeypatch):
+    """Padded to 64 as well: a padded token never changes a loss."""
+    student = tiny.sentence_transformer("bert", layers=2, hidden=32, seed=3)[0].auto_model
+    teacher = InnerTeacher(inner.fresh("bert"), key=KEY)
+    losses, pad = losses_of(student, [name], teacher), Collator(0, False)
+    live = compare(student, losses, batch_of(pad))
+    kept = store_states(teacher, losses, rows(), pad, "fp32")
+    half = store_states(teacher, losses, rows(), pad, "fp16")
+    monkeypatch.setattr(losses, "run_teacher", lambda *_: pytest.fail("the teacher runs"))
+    for collate in (pad, Collator(0, False, 64)):
+        found = compare(student, losses, batch_of(with_states(collate, kept)))
+        torch.testing.assert_close(found, live, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(compare(student, losses, batch_of(with_states(pad, half))), live, rtol=2e-2, atol=1e-5)
+    losses.close()
+
+
+@pytest.mark.parametrize("family", ["mpnet", "modernbert", "deberta-v2", "albert"])
+def test_other_families(family):
+    student = inner.fresh(family)
+    teacher = InnerTeacher(inner.fresh(family), key={"family": family})
+    names = ["attention_mse", "hidden_mse", "embedding_layer_mse"]
+    losses, pad = losses_of(student, names, teacher, layer_map=[[1, 0], [3, 1]]), Collator(0, False)
+    picked = [rows(family)[row] for row in (1, 4)]
+    live = compare(student, losses, pad(picked))
+    kept = store_states(teacher, losses, rows(family), pad, "fp32")
+    found = compare(student, losses, with_states(Collator(0, False, 32), kept)(picked))
+    torch.testing.assert_close(found, live, rtol=1e-4, atol=1e-6)
+
+
+def test_the_teacher_reads_the_ids_it_knows():
+    """A trimmed vocabulary: the store goes by the teacher's ids, so that other trimmings find what is there."""
+    ids = torch.randperm(len(tiny.tokenizer()), generator=torch.Generator().manual_seed(0))
+    for mapping, read, expected in ((ids, rows(), (12, 0)), (None, Mapped(ids), (0, 12))):
+        teacher = InnerTeacher(inner.fresh("bert"), mapping, key={"trimmed": True})
+        losses = losses_of(inner.fresh("bert"), ["hidden_mse"], teacher)
+        kept = store_states(teacher, losses, read, Collator(0, False), "fp32")
+        assert (kept.estimate.new, kept.estimate.reused) == expected
+
+
+class Mapped:
+    def __init__(self, ids):
+        self.ids, self.lengths = ids.numpy(), rows().lengths
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def __getitem__(self, row):
+        return {"input_ids": self.ids[rows()[row]["input_ids"]], "row": row}
+
+
+def test_one_run_gives_states_and_logits():
+    model, student, pad = toytask.classifier(4, seed=7), toytask.classifier(2), Collator(0, False)
+    said = Said(lambda inputs: model(**inputs).logits, lambda row, tokens: row)
+    teacher = InnerTeacher(model, key={"said": True}, said=said, batch_size=4)
+    store_states(teacher, losses_of(student, ["hidden_mse"], teacher), rows(), pad, "fp32")
+    assert len(said.rows) == len(rows())
+    batch = batch_of(pad, range(len(rows())))
+    with torch.no_grad():
+        wanted = model(**batch).logits.numpy()
+    for row, expected in enumerate(wanted):
+        np.testing.assert_allclose(said.rows[row_key(rows()[row]["input_ids"])], expected, atol=1e-5)
+
+
+def train(folder, numbers="fp32"):
+    """Every run has models of its own, as every process has; the student has dropout."""
+    student, teacher = toytask.classifier(2, hidden=48, seed=1), toytask.classifier(4, seed=7)
+    return toytask.train(folder, STAGES, student=student, teacher=teacher, store_states=numbers)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_run_on_stored_states_learns_what_one_beside_the_teacher_learns(tmp_path, own_cache):
+    live, stored = train(tmp_path / "live", None), train(tmp_path / "stored")
+    for one, other in zip(live.log, stored.log, strict=True):
+        if "losses" in one:
+            assert other["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    assert [stage["stored_states"] for stage in live.facts["stages"]] == [None, None]
+    told = stored.facts["stages"][0]["stored_states"]
+    assert told["rows"] == told["computed"] == len({tuple(toytask.features("train")[row]["input_ids"]) for row in range(160)})
+    assert told["bytes"] > 0
+
+
+def test_no_step_runs_the_teacher(tmp_path, own_cache, monkeypatch):
+    """The dev loss that a stage without predictions is judged by does not run it either."""
+    train(tmp_path / "first")
+    monkeypatch.setattr("distill.train.inner.InnerLosses.run_teacher", lambda *_: pytest.fail("the teacher runs"))
+    again = train(tmp_path / "again")
+    assert [stage["stored_states"]["computed"] for stage in again.facts["stages"]] == [0, 0]
+
+
+def test_a_state_that_is_too_large_for_fp16_is_told(own_cache):
+    teacher = InnerTeacher(inner.fresh("bert"), key={"large": True})
+    with torch.no_grad():
+        teacher.encoder.encoder.layer[3].output.LayerNorm.weight.fill_(1e6)
+    student = inner.fresh("bert")
+    with pytest.raises(ModelError, match="float16"):
+        store_states(teacher, losses_of(student, ["hidden_mse"], teacher), rows(), Collator(0, False), "fp16")
+
+
+@pytest.mark.parametrize(
+    ("losses", "values", "words"),
+    [
+        (["hard_label"], {}, "no stage has a loss between inner states"),
+        (["hidden_mse", "hard_label"], {"engine": "textbrewer"}, "train.engine trainer"),
+    ],
+)
+def test_recipes_that_make_no_sense(losses, values, words):
+    with pytest.raises(ValueError, match=words):
+        toytask.recipe([{"losses": losses}], store_states="fp32", **values)
+
+
+def test_masked_tokens_are_other_tokens_at_every_step():
+    stage = {"losses": ["mlm", "hidden_cosine"]}
+    tree = {"name": "toy", "teacher": "x", "data": {"train": "x.txt"}, "student": {"layers": 2}, "stages": [stage]}
+    with pytest.raises(ValueError, match="masks other tokens"):
+        Recipe.model_validate(normalise({**tree, "train": {"store_states": "fp16"}}))
