@@ -25,7 +25,7 @@ from ..measure.size import file_mb
 from ..progress import note
 from ..proving import Proof
 from ..recipe import BY_TOKEN, Recipe, SourceSpec
-from ..recipe_losses import COMPARING, INNER
+from ..recipe_losses import COMPARING, STATES
 from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
@@ -300,7 +300,7 @@ class TaskRun:
         dev = Scorer(recipe.task, data.dev, self._features(data, data.dev, student), data.labels, recipe.data.answer_unit)
         logits, dev_logits = self._signals(data, student)
         inner = None
-        if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
+        if any(loss.name in STATES for stage in recipe.stages for loss in stage.losses):
             kept = kept_layers(recipe.student, student.layers)
             inner = InnerTeacher(self.teacher.model, student.ids, kept=kept)  # it runs beside the student
         return _engine(recipe)(

@@ -178,7 +178,7 @@ def train_task(
 
     def plan(stage: StageSpec) -> StagePlan:
         losses = None if inner is None else inner.losses(student, stage, recipe.seed)
-        objective = TaskObjective(student, stage.losses, recipe.task, losses)
+        objective = TaskObjective(student, stage.losses, recipe.task, losses, stage.convention)
         select_by = stage_metric(recipe, stage)
         compares = any(loss.name in COMPARING for loss in stage.losses)
         judge = TaskJudge(dev, with_teacher(collate, dev_logits if compares else None), collate, with_loss=select_by == "loss")
