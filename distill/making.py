@@ -19,10 +19,9 @@ from teachers.load import Teacher
 from .errors import ModelError
 from .progress import track
 from .recipe import Recipe
-from .recipe_losses import INNER, MASKED_LM
-from .train.fit import check_fit
-from .train.inner import InnerTeacher
-from .train.layer_map import kept_layers, resolve_layer_map
+from .recipe_losses import MASKED_LM, STATES
+from .train.inner import InnerTeacher, check_states
+from .train.layer_map import kept_layers
 
 
 def make_student(
@@ -96,7 +95,7 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
     """
     static = recipe.student.kind == "static"
     for number, stage in enumerate(recipe.stages):
-        wanted = [loss for loss in stage.losses if loss.name in INNER | MASKED_LM]
+        wanted = [loss for loss in stage.losses if loss.name in STATES | MASKED_LM]
         if not wanted:
             continue
         where = f"stages.{number}.losses"
@@ -109,14 +108,7 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
                 hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
             )
         theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-        pairs = resolve_layer_map(
-            stage.layer_map,
-            theirs.layers,
-            ours.layers,
-            kept=kept_layers(recipe.student, student.layers),
-            where=f"stages.{number}.layer_map",
-        )
-        check_fit(stage.losses, theirs, ours, pairs, where=where)
+        check_states(stage, theirs, ours, kept=kept_layers(recipe.student, student.layers), where=f"stages.{number}")
         if loaded and any(loss.name in MASKED_LM for loss in wanted):
             raise ModelError(
                 "the masked-LM head of a teacher is read from its folder",
@@ -143,7 +135,7 @@ def running_teacher(
     `key` is the teacher's fingerprint, which is needed where its states are stored.
     """
     asked = {loss.name for stage in recipe.stages for loss in stage.losses}
-    if not asked & (INNER | MASKED_LM):
+    if not asked & (STATES | MASKED_LM):
         return None
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
     encoder, kept = encoder_of(teacher.model if head is None else head), kept_layers(recipe.student, student.layers)

@@ -16,13 +16,14 @@ from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
 from .recipe_augment import VocabularyMixSpec
 from .recipe_base import Schema
 from .recipe_card import CardSpec
+from .recipe_convention import stage_problem, task_problem
 from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
 from .recipe_export import BudgetSpec, ExportSpec
 from .recipe_losses import (
-    INNER,
     MASKED_LM,
     OF_TASK,
     RELATIONAL,
+    STATES,
     EmbeddingCosine,
     EmbeddingMSE,
     LossSpec,
@@ -65,7 +66,9 @@ class StageSpec(Schema):
 
     Attributes:
         name: shown in logs; unique in the recipe.
-        losses: what is minimised: the weighted sum.
+        losses: what is minimised: the weighted sum. `losses_from: FILE` in their place reads a DistillationConfig of
+            TextBrewer (docs/textbrewer.md).
+        convention: whose definitions the losses have where the two differ: this toolkit's, or TextBrewer's.
         epochs: passes over the data; may be a fraction.
         max_steps: stop after this many optimizer steps, whatever `epochs` says.
         batch_size: sentences per step and process.
@@ -84,6 +87,7 @@ class StageSpec(Schema):
 
     name: str = "main"
     losses: tuple[LossSpec, ...] = Field(min_length=1)
+    convention: Literal["distill", "textbrewer"] = "distill"
     layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
     epochs: float = Field(default=2, gt=0, allow_inf_nan=False)
     max_steps: int | None = Field(default=None, ge=1)
@@ -94,6 +98,13 @@ class StageSpec(Schema):
     data: Literal["train", "labelled"] = "train"
     toward: Literal["teacher", "start"] = "teacher"
     matryoshka: tuple[Annotated[int, Field(ge=4)], ...] = ()
+
+    @model_validator(mode="after")
+    def _of_one_convention(self) -> StageSpec:
+        problem = stage_problem(self.losses, self.convention)
+        if problem:
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _nested(self) -> StageSpec:
@@ -253,7 +264,7 @@ class Recipe(Schema):
 
     def _of_task(self) -> None:
         """What a task allows: its losses, kinds of students, of evaluation sets and of dev metrics."""
-        allowed = OF_TASK[self.task] | INNER
+        allowed = OF_TASK[self.task] | STATES
         for stage in self.stages:
             wrong = [loss.name for loss in stage.losses if loss.name not in allowed]
             if wrong:
@@ -261,9 +272,12 @@ class Recipe(Schema):
                 raise ValueError(
                     f"the loss {wrong[0]} is none of the task {self.task}, which has {fitting} and those of inner states"
                 )
-            repeated = len({loss.name for loss in stage.losses}) < len(stage.losses)
-            if repeated:
+            names = [loss.name for loss in stage.losses if loss.name != "match"]
+            if len(set(names)) < len(names):
                 raise ValueError(f"stage '{stage.name}' names a loss twice")
+            problem = task_problem(stage.losses, stage.convention, self.task)
+            if problem:
+                raise ValueError(f"stage '{stage.name}': {problem}")
         embedding = self.task == "embedding"
         kinds = {"layers", "tiny", "static"} if embedding else {"layers", "tiny"}
         if self.task in ("classification", "multilabel", "regression"):
@@ -288,9 +302,9 @@ class Recipe(Schema):
         if self.train.store_states is None:
             return
         names = [{loss.name for loss in stage.losses} for stage in self.stages]
-        if not any(asked & INNER for asked in names):
+        if not any(asked & STATES for asked in names):
             raise ValueError("train.store_states keeps inner states of the teacher, and no stage has a loss between inner states")
-        if any(asked & INNER and asked & MASKED_LM for asked in names):
+        if any(asked & STATES and asked & MASKED_LM for asked in names):
             raise ValueError("train.store_states: a stage with mlm or mlm_kl masks other tokens at every step; leave it out")
         if self.train.engine == "textbrewer":
             raise ValueError("train.store_states belongs to train.engine trainer; TextBrewer runs the teacher beside the student")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Schema(BaseModel):
@@ -21,3 +21,15 @@ class Schema(BaseModel):
             if field is not None and found and "bool" not in str(field.annotation):
                 raise ValueError(f"{name}: {str(found[0]).lower()} is no value for this")
         return values
+
+
+class WeightedLoss(Schema):
+    """Base of every loss entry.
+
+    Attributes:
+        weight: its share in the total.
+        weight_schedule: how the share changes over the steps of the stage: it stays, falls to zero, or rises from zero.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
+    weight_schedule: Literal["constant", "linear_decay", "linear_growth"] = "constant"

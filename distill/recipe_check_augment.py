@@ -12,7 +12,7 @@ from .files import expand, locate_model
 from .recipe import BY_TOKEN, Recipe
 from .recipe_augment import MaskedLMSpec, PartOfSpeechSpec, TangSpec, VectorsSpec, VocabularyMixSpec
 from .recipe_check_names import in_hub_cache, placed
-from .recipe_losses import COMPARING, INNER
+from .recipe_losses import COMPARING, STATES
 
 TAGGERS = {"auto": ("HanTa", "kiwipiepy"), "english": ("HanTa",), "korean": ("kiwipiepy",)}
 """Tagger -> the packages it needs; `auto` needs that of the text's language alone."""
@@ -44,7 +44,7 @@ def check_augment(recipe: Recipe, notes: list[str]) -> Iterator[DistillError]:
     if recipe.task == "embedding" and spec.labels == "copy":
         notes.append(f"{where}.labels: sentences of the task embedding have no labels; nothing is copied")
     losses = {loss.name for stage in recipe.stages if stage.data == "train" for loss in stage.losses}
-    if recipe.task != "embedding" and spec.labels == "teacher" and not losses & (COMPARING | INNER):
+    if recipe.task != "embedding" and spec.labels == "teacher" and not losses & (COMPARING | STATES):
         yield UserError(
             "no stage learns from the teacher on rows without labels, so nothing would be learnt from variants",
             where=f"{where}.labels",

@@ -142,11 +142,12 @@ def _problem(path: Path, group: Sequence[_Finding], tree: Mapping[str, Any]) -> 
         )
     if kind == "value_error":
         return UserError(str(context.get("error", error["msg"])), where=where, got=got if path else None)
-    expected = " or ".join(dict.fromkeys(_expected(finding.error) for finding in group))
+    expected = " or ".join(dict.fromkeys(expected_of(finding.error) for finding in group))
     return UserError("this value does not fit", where=where, got=repr(got) if got in (None, "") else got, expected=expected)
 
 
-def _expected(error: Mapping[str, Any]) -> str:
+def expected_of(error: Mapping[str, Any]) -> str:
+    """What a pydantic error would have taken, in words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in _LIMITS:
         return _LIMITS[kind].format(**context)

@@ -15,6 +15,7 @@ from .files import expand
 from .recipe import Recipe
 from .recipe_errors import translate
 from .recipe_overrides import apply_overrides, read_overrides
+from .recipe_textbrewer import read_losses
 
 RecipeLike = str | Path | Mapping[str, Any] | Recipe
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -44,6 +45,9 @@ def load_recipe(recipe: RecipeLike, overrides: Overrides = ()) -> Recipe:
     except DistillError as problem:
         raise RecipeError([problem], where) from problem
     tree, problems = apply_overrides(tree, pairs)
+    unread = read_losses(tree)
+    if unread:  # the stage has no losses then: what the schema says of that helps nobody
+        raise RecipeError([*problems, *unread], where)
     try:
         resolved = Recipe.model_validate(tree)
     except ValidationError as error:

@@ -6,20 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from .recipe_base import Schema
-
-
-class WeightedLoss(Schema):
-    """Base of every loss entry.
-
-    Attributes:
-        weight: its share in the total.
-        weight_schedule: how the share changes over the steps of the stage: it stays, falls to zero, or rises from zero.
-    """
-
-    weight: float = Field(default=1.0, gt=0)
-    weight_schedule: Literal["constant", "linear_decay", "linear_growth"] = "constant"
-
+from .recipe_base import WeightedLoss
+from .recipe_match import Match
 
 # Between sentence vectors (task embedding).
 
@@ -75,9 +63,17 @@ class Tempered(WeightedLoss):
 
 
 class SoftCrossEntropy(Tempered):
-    """Cross-entropy with the teacher's softened distribution."""
+    """Cross-entropy with the teacher's softened distribution.
+
+    Attributes:
+        weight: as of every loss; 0 where `convention: textbrewer` lets the schedule take its place after the first step.
+        probability_shift: the teacher's highest logit and that of the gold label change places, so that a teacher that is
+            wrong does not teach it.
+    """
 
     name: Literal["soft_cross_entropy"]
+    weight: float = Field(default=1.0, ge=0)
+    probability_shift: bool = False
 
 
 class KLDivergence(Tempered):
@@ -94,9 +90,18 @@ class SoftBinaryCrossEntropy(WeightedLoss):
 
 
 class LogitsMSE(WeightedLoss):
-    """Squared difference of the raw logits, or of the predicted values of a regression."""
+    """Squared difference of the raw logits, or of the predicted values of a regression.
+
+    Attributes:
+        weight, probability_shift: as of `soft_cross_entropy`.
+        temperature: what the logits are divided by. Multiplied by its square, the loss is what it is without: it counts
+            with `convention: textbrewer` alone.
+    """
 
     name: Literal["logits_mse"]
+    weight: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    probability_shift: bool = False
 
 
 class LogitsCosine(WeightedLoss):
@@ -106,9 +111,14 @@ class LogitsCosine(WeightedLoss):
 
 
 class HardLabel(WeightedLoss):
-    """The task's own loss on gold labels; rows without a label do not count."""
+    """The task's own loss on gold labels; rows without a label do not count.
+
+    Attributes:
+        weight: as of `soft_cross_entropy`.
+    """
 
     name: Literal["hard_label"]
+    weight: float = Field(default=1.0, ge=0)
 
 
 class MaskedLM(WeightedLoss):
@@ -263,7 +273,8 @@ LossSpec = Annotated[
     | CKDWord
     | CKDLayer
     | NST
-    | FSP,
+    | FSP
+    | Match,
     Field(discriminator="name"),
 ]
 
@@ -292,6 +303,23 @@ INNER = frozenset(
         "fsp",
     }
 )
+MATCH = frozenset({"match"})
+STATES = INNER | MATCH
+"""Losses between inner states."""
+COMPARED = frozenset({"soft_cross_entropy", "logits_mse"})
+"""Losses between two predictions that TextBrewer has; its configuration has room for one."""
+TEXTBREWER = COMPARED | {
+    "hard_label",
+    "attention_mse",
+    "hidden_mse",
+    "embedding_layer_mse",
+    "hidden_cosine",
+    "pkd",
+    "nst",
+    "fsp",
+    "match",
+}
+"""Losses that TextBrewer defines as well."""
 
 OF_TASK: dict[str, frozenset[str]] = {
     "classification": frozenset({"soft_cross_entropy", "kl_divergence", "logits_mse", "logits_cosine", "hard_label"}),

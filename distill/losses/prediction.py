@@ -75,7 +75,12 @@ def _temperature(temperature: float | Tensor, logits: Tensor, mask: Tensor | Non
 
 
 def soft_cross_entropy(
-    student: Tensor, teacher: Tensor, mask: Tensor | None = None, *, temperature: float | Tensor = 1.0
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None = None,
+    *,
+    temperature: float | Tensor = 1.0,
+    squared: bool = True,
 ) -> Tensor:
     """Cross-entropy of the student's classes under the teacher's, both softened by a temperature.
 
@@ -87,6 +92,7 @@ def soft_cross_entropy(
         teacher: [..., C] logits, no gradient is taken; -inf rules a class out.
         mask: [...], true for rows that count.
         temperature: positive; a number, or one value a row [...] (distill.losses.temperature).
+        squared: whether T^2 is applied; without it this is TextBrewer's "ce".
 
     Returns:
         A scalar >= 0.
@@ -102,7 +108,8 @@ def soft_cross_entropy(
     warmth = _temperature(temperature, ours, mask)
     ours, theirs = ours / warmth[..., None], theirs / warmth[..., None]
     log_likelihood = ours.log_softmax(-1).masked_fill(theirs == -torch.inf, 0)
-    return masked_mean(warmth.square() * -(theirs.softmax(-1) * log_likelihood).sum(-1), mask)
+    rows = -(theirs.softmax(-1) * log_likelihood).sum(-1)
+    return masked_mean(warmth.square() * rows if squared else rows, mask)
 
 
 def kl_divergence(student: Tensor, teacher: Tensor, mask: Tensor | None = None, *, temperature: float | Tensor = 1.0) -> Tensor:

@@ -304,7 +304,7 @@ def losses_of(recipe: Mapping[str, Any]) -> str:
     for stage in recipe.get("stages") or ():
         losses = stage.get("losses") or () if isinstance(stage, Mapping) else ()
         terms = [
-            tell("{name} (weight {weight})", name=loss.get("name"), weight=loss.get("weight", 1))
+            tell("{name} (weight {weight})", name=loss.get("loss") or loss.get("name"), weight=loss.get("weight", 1))
             for loss in losses
             if isinstance(loss, Mapping)
         ]

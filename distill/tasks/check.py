@@ -9,9 +9,9 @@ from teachers.heads import HeadModel
 from ..errors import ModelError
 from ..positions import position_limit
 from ..recipe import BY_TOKEN, Recipe, StageSpec
-from ..recipe_losses import COMPARING, INNER
-from ..train.fit import check_fit
-from ..train.layer_map import kept_layers, resolve_layer_map
+from ..recipe_losses import COMPARING, STATES
+from ..train.inner import check_states
+from ..train.layer_map import kept_layers
 from ..train.textbrewer_guards import check_stage
 from .teacher import same_tokens
 
@@ -30,7 +30,7 @@ def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student:
     for number, stage in enumerate(recipe.stages):
         where = f"stages.{number}"
         losses = {loss.name for loss in stage.losses}
-        inner = sorted(losses & INNER)
+        inner = sorted(losses & STATES)
         token_task = recipe.task in BY_TOKEN
         by_token = inner or (sorted(losses & COMPARING) if token_task else [])
         if by_token:
@@ -73,5 +73,4 @@ def _check_layers(
             hint="use logits_mse, kl_divergence or hard_label",
         )
     theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-    pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, kept=kept, where=f"{where}.layer_map")
-    check_fit(stage.losses, theirs, ours, pairs, where=f"{where}.losses")
+    check_states(stage, theirs, ours, kept=kept, where=where)

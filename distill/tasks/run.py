@@ -28,7 +28,7 @@ from ..measure.size import file_mb
 from ..progress import note
 from ..proving import Proof
 from ..recipe import BY_TOKEN, Recipe, SourceSpec
-from ..recipe_losses import COMPARING, INNER
+from ..recipe_losses import COMPARING, STATES
 from ..report.model import Report
 from ..report.words import public_name
 from ..rundir import RunDir, versions
@@ -318,7 +318,7 @@ class TaskRun:
         inner: InnerTeacher | None = None
         logits: Sequence[np.ndarray] | None = None
         dev_logits: Sequence[np.ndarray] | None = None
-        if names & INNER:  # it runs beside the student, or its states are stored
+        if names & STATES:  # it runs beside the student, or its states are stored
             kept, size = kept_layers(recipe.student, student.layers), recipe.teacher.batch_size
             inner = InnerTeacher(self.teacher.model, student.ids, kept=kept, key=self.teacher_key, batch_size=size)
         if recipe.train.store_states is None or inner is None:

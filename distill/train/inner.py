@@ -17,12 +17,15 @@ from ..losses.ckd import layer_pair, layer_triple, word_pair, word_triple
 from ..losses.gram import fsp, nst
 from ..losses.hidden import hidden_cosine, hidden_mse, pkd
 from ..losses.minilm import minilm_v1, minilm_v2
+from ..losses.textbrewer import nst_by_length
 from ..progress import note
 from ..recipe import LossSpec, StageSpec
-from ..recipe_losses import INNER, MASKED_LM, CKDLayer, CKDWord, MiniLMv2, Projected
+from ..recipe_losses import MASKED_LM, STATES, CKDLayer, CKDWord, MiniLMv2, Projected
+from ..recipe_match import Match, term_of
 from .fit import check_fit, relation_heads
 from .layer_map import LayerPairs, in_words, resolve_layer_map
 from .masked import MaskedLMLosses
+from .matches import attention_of, check_matches, match_loss, projections_of, wanted_of
 from .stored import states_in
 from .weights import weight_of
 
@@ -64,7 +67,7 @@ class InnerTeacher:
         Raises:
             UserError: they do not fit the two models.
         """
-        specs = [loss for loss in stage.losses if loss.name in INNER]
+        specs = [loss for loss in stage.losses if loss.name in STATES]
         return InnerLosses(self, student, specs, stage, seed) if specs else None
 
     def masked(self, student: nn.Module, stage: StageSpec, seed: int) -> MaskedLMLosses | None:
@@ -83,8 +86,8 @@ class InnerLosses(nn.Module):
     Args:
         teacher: the running teacher.
         student: a model with a transformers encoder inside.
-        specs: losses of `INNER`.
-        stage: names the layer map.
+        specs: losses of `STATES`.
+        stage: names the layer map and the convention.
         seed: of the projections.
 
     Raises:
@@ -95,11 +98,11 @@ class InnerLosses(nn.Module):
         super().__init__()
         self.specs = tuple(specs)
         ours, theirs = shape_of(encoder_of(student)), shape_of(encoder_of(teacher.encoder))
-        where = f"stages.{stage.name}"
-        self.pairs = resolve_layer_map(stage.layer_map, theirs.layers, ours.layers, kept=teacher.kept, where=f"{where}.layer_map")
-        check_fit(self.specs, theirs, ours, self.pairs, where=f"{where}.losses")
+        self.convention = stage.convention
+        self.pairs = check_states(stage, theirs, ours, kept=teacher.kept, where=f"stages.{stage.name}")
         self.shapes = (ours, theirs)
-        note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")
+        if self.pairs:
+            note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")
         self.projections = self._projections(ours, theirs, seed)
         wanted = _wanted(self.specs, self.pairs, ours, theirs)
         self.of_teacher = wanted[1]
@@ -114,7 +117,10 @@ class InnerLosses(nn.Module):
             raise
 
     def _projections(self, ours: EncoderShape, theirs: EncoderShape, seed: int) -> nn.ModuleDict:
-        """One linear map per name of `projection_name`; between equal widths it starts as the identity."""
+        """One linear map per name of `projection_name`; between equal widths it starts as the identity. Matches have theirs."""
+        matches = [spec for spec in self.specs if isinstance(spec, Match)]
+        if matches:
+            return projections_of(matches, seed, theirs=self.convention == "textbrewer")
         names = {name for spec in self.specs for pair in self.pairs if (name := self.projection_name(spec, pair, ours, theirs))}
         made = nn.ModuleDict()
         generator = torch.Generator().manual_seed(seed)
@@ -159,7 +165,9 @@ class InnerLosses(nn.Module):
                 self.run_teacher(features)
             teacher = self.captures[1].take()
         mask = features["attention_mask"]
-        return {spec.name: weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
+        if self.convention == "textbrewer":
+            student, teacher = attention_of(student, self.shapes[0], mask), attention_of(teacher, self.shapes[1], mask)
+        return {term_of(spec): weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
 
     def run_teacher(self, features: Mapping[str, Tensor]) -> None:
         """One forward pass of the teacher, in eval mode and without gradient."""
@@ -179,11 +187,17 @@ class InnerLosses(nn.Module):
 
     def _loss(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         """One loss over all its layers, unweighted."""
+        if isinstance(spec, Match):
+            name = spec.term if spec.proj else None
+            mapped = nn.Identity() if name is None else self.projections[name]
+            return match_loss(spec, student, teacher, mask, mapped, theirs=self.convention == "textbrewer")
         if spec.name in ON_SCORES:
             loss, fill = ON_SCORES[spec.name], 0.0 if spec.name == "attention_mse" else -torch.inf
             return _sum(loss(*self._scores(student, teacher, pair, fill), mask) for pair in self.pairs)
         if spec.name in ON_HIDDEN:
             found = ((self._mapped(spec, student.hidden_states[s], (t, s)), teacher.hidden_states[t]) for t, s in self.pairs)
+            if spec.name == "nst" and self.convention == "textbrewer":
+                return _sum(nst_by_length(ours, ours, theirs, theirs, mask) for ours, theirs in found)
             return _sum(ON_HIDDEN[spec.name](ours, theirs, mask) for ours, theirs in found)
         special: dict[str, Callable[..., Tensor]] = {
             "embedding_layer_mse": self._embedding_layer,
@@ -263,10 +277,39 @@ class InnerLosses(nn.Module):
             capture.close()
 
 
+def check_states(
+    stage: StageSpec, teacher: EncoderShape, student: EncoderShape, *, kept: Sequence[int] | None, where: str
+) -> LayerPairs:
+    """Refuse losses between inner states, or a layer map, that two encoders cannot have.
+
+    Args:
+        stage: of the recipe.
+        teacher, student: the encoders' sizes.
+        kept: the teacher's layers that the student was cut from, 0-based; None for a student that was not.
+        where: recipe path of the stage, for errors.
+
+    Returns:
+        The pairs of layers of the map; none where every loss names its own.
+
+    Raises:
+        UserError: what does not fit.
+    """
+    matches = [loss for loss in stage.losses if isinstance(loss, Match)]
+    if matches:
+        check_matches(matches, teacher, student)
+        return ()
+    pairs = resolve_layer_map(stage.layer_map, teacher.layers, student.layers, kept=kept, where=f"{where}.layer_map")
+    check_fit(stage.losses, teacher, student, pairs, where=f"{where}.losses")
+    return pairs
+
+
 def _wanted(specs: Sequence[LossSpec], pairs: LayerPairs, ours: EncoderShape, theirs: EncoderShape) -> tuple[Wanted, Wanted]:
     """What has to be captured of the student and of the teacher."""
     found = [Wanted(), Wanted()]
     for spec in specs:
+        if isinstance(spec, Match):
+            found = [have | more for have, more in zip(found, wanted_of(spec), strict=True)]
+            continue
         for side, shape in enumerate((ours, theirs)):
             layers = frozenset(pair[1 - side] for pair in pairs)
             last = frozenset({shape.layers - 1})

@@ -112,7 +112,7 @@ def stage_facts(
         "best_step": best[0],
         "best_value": best[1],
         "select_by": plan.select_by,
-        "layer_map": None if inner is None else [list(pair) for pair in inner.pairs],
+        "layer_map": [list(pair) for pair in inner.pairs] if inner is not None and inner.pairs else None,
         "stored_states": plan.states,
         "stopped": "early" if steps < length.steps else "planned end",
     }

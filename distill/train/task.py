@@ -18,8 +18,9 @@ from ..losses.prediction import (
     soft_binary_cross_entropy,
     soft_cross_entropy,
 )
+from ..losses.textbrewer import probability_shift
 from ..recipe import LossSpec
-from ..recipe_losses import PREDICTION, SoftBinaryCrossEntropy, Tempered
+from ..recipe_losses import PREDICTION, LogitsMSE, SoftBinaryCrossEntropy, SoftCrossEntropy, Tempered
 from .inner import InnerLosses
 from .objective import Objective, total
 from .soften import temperature_of
@@ -62,14 +63,23 @@ class TaskObjective(Objective):
         losses: which losses, with weights.
         task: of the recipe.
         inner: losses between inner states, or None.
+        convention: whose definitions the losses have where the two differ.
     """
 
-    def __init__(self, student: nn.Module, losses: Sequence[LossSpec], task: str, inner: InnerLosses | None = None) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        losses: Sequence[LossSpec],
+        task: str,
+        inner: InnerLosses | None = None,
+        convention: str = "distill",
+    ) -> None:
         super().__init__()
         self.student = student
         self.losses = tuple(loss for loss in losses if loss.name in PREDICTION)
         self.task = task
         self.inner = inner
+        self.textbrewer = convention == "textbrewer"
 
     def forward(self, teacher_logits: Tensor | None = None, **features: Tensor) -> dict[str, Tensor]:
         """One batch.
@@ -85,7 +95,8 @@ class TaskObjective(Objective):
         logits = model_logits(self.student, features, self.task)
         parts: dict[str, Tensor] = {}
         for spec in self.losses:
-            parts[spec.name] = weight_of(spec, self.progress) * self._prediction(spec, logits, teacher_logits, features)
+            weight = weight_of(spec, self.progress, replaced=self.textbrewer)
+            parts[spec.name] = weight * self._prediction(spec, logits, teacher_logits, features)
         if self.inner is not None:
             parts |= self.inner(features, self.progress)
         return total(parts)
@@ -96,6 +107,10 @@ class TaskObjective(Objective):
             return hard_label(ours, features, self.task)
         assert theirs is not None, "the collator adds the teacher's logits where a loss compares with them"
         mask = token_rows(features) if self.task == "tokens" else None
+        if getattr(spec, "probability_shift", False):
+            theirs = probability_shift(theirs, gold_of(features, self.task))
+        if self.textbrewer:
+            return self._textbrewer(spec, ours, theirs, mask, features)
         if isinstance(spec, Tempered):
             return SOFTENED[spec.name](ours, theirs, mask, temperature=self._temperature(spec, ours, theirs, mask, features))
         if isinstance(spec, SoftBinaryCrossEntropy):
@@ -103,6 +118,19 @@ class TaskObjective(Objective):
         if self.task == "spans":
             ours, theirs, mask = ours.transpose(1, 2), theirs.transpose(1, 2), features["attention_mask"].bool()
         return PLAIN[spec.name](ours, theirs, mask)
+
+    def _textbrewer(
+        self, spec: LossSpec, ours: Tensor, theirs: Tensor, mask: Tensor | None, features: Mapping[str, Tensor]
+    ) -> Tensor:
+        """A loss between predictions without the squared temperature; of spans, the sum of start and end."""
+        both = 2.0 if self.task == "spans" else 1.0
+        if isinstance(spec, SoftCrossEntropy):
+            warmth = self._temperature(spec, ours, theirs, mask, features)
+            return both * soft_cross_entropy(ours, theirs, mask, temperature=warmth, squared=False)
+        assert isinstance(spec, LogitsMSE), "the schema has passed the losses"
+        if self.task == "spans":
+            ours, theirs, mask = ours.transpose(1, 2), theirs.transpose(1, 2), features["attention_mask"].bool()
+        return both * logits_mse(ours, theirs, mask) / spec.temperature**2
 
     def _temperature(
         self, spec: Tempered, ours: Tensor, theirs: Tensor, mask: Tensor | None, features: Mapping[str, Tensor]
@@ -130,6 +158,13 @@ def token_rows(features: Mapping[str, Tensor]) -> Tensor:
     return torch.where(tagged.any(1, keepdim=True), tagged, real)
 
 
+def gold_of(features: Mapping[str, Tensor], task: str) -> Tensor:
+    """The right class of each row of logits, -100 where nothing tells: int64 [B], tokens [B, L], spans [B, 2]."""
+    if task == "spans":
+        return torch.stack([features["start_positions"], features["end_positions"]], dim=1)
+    return features["labels"]
+
+
 def hard_label(logits: Tensor, features: Mapping[str, Tensor], task: str) -> Tensor:
     """The task's own loss on gold labels; what has none does not count.
 
@@ -139,8 +174,7 @@ def hard_label(logits: Tensor, features: Mapping[str, Tensor], task: str) -> Ten
         task: of the recipe.
     """
     if task == "spans":
-        gold = torch.stack([features["start_positions"], features["end_positions"]], dim=1)
-        return hard_cross_entropy(logits, gold)
+        return hard_cross_entropy(logits, gold_of(features, task))
     if task == "multilabel":
         return hard_binary_cross_entropy(logits, features["labels"])
     if task == "regression":

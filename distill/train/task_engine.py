@@ -180,7 +180,7 @@ def train_task(
 
     def plan(stage: StageSpec) -> StagePlan:
         losses = None if inner is None else inner.losses(student, stage, recipe.seed)
-        objective = TaskObjective(student, stage.losses, recipe.task, losses)
+        objective = TaskObjective(student, stage.losses, recipe.task, losses, stage.convention)
         select_by = stage_metric(recipe, stage)
         compares = any(loss.name in COMPARING for loss in stage.losses)
         judged, taught = (with_teacher(collate, part if compares else None) for part in (dev_logits, logits))

@@ -1,4 +1,4 @@
-"""`train.engine: textbrewer`: the stages of a labelled task through TextBrewer's GeneralDistiller.
+"""`train.engine: textbrewer`: the stages of a labelled task through TextBrewer's distillers.
 
 TextBrewer computes the losses and runs the loop. The teacher's stored logits, the captured inner states, the learned
 projections, the order of the examples and the optimizer's settings are those of the trainer engine, so that both take the
@@ -25,6 +25,7 @@ from ..data.sampler import LengthBucketSampler
 from ..progress import TrainingView
 from ..recipe import Recipe, StageSpec
 from .log import StepLog
+from .matches import own_settings
 from .stages import LOWER_IS_BETTER, StagePlan, stage_facts, stage_length, trainer_arguments
 from .states import load_state
 from .task import TaskObjective
@@ -36,7 +37,7 @@ from .trainer import Collate, Rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)  # it compares strings by identity
-    from textbrewer import DistillationConfig, GeneralDistiller, TrainingConfig
+    from textbrewer import BasicDistiller, DistillationConfig, GeneralDistiller, TrainingConfig
 
 __all__ = ["check_stage", "train_textbrewer"]
 
@@ -83,7 +84,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         config = DistillationConfig(**terms.config)
         for name, schedule in terms.schedules.items():
             setattr(config, name, schedule)
-        distiller = Distiller(settings, config, teacher, StudentSide(objective), terms, watch)
+        make = General if objective.inner is not None or "unweighted_kd_loss" not in terms.names else Basic
+        distiller = make(settings, config, teacher, StudentSide(objective), terms, watch)
         set_seed(recipe.seed)  # as transformers.Trainer does when its turn comes: dropout falls alike
         with distiller, contextlib.suppress(Enough):
             distiller.train(
@@ -112,8 +114,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
     )
 
 
-class Distiller(GeneralDistiller):
-    """TextBrewer's distiller without what it writes: no pickled weights, no bars, no tensorboard.
+class Basic(BasicDistiller):
+    """TextBrewer's distiller of predictions without what it writes: no pickled weights, no bars, no tensorboard.
 
     Args:
         settings: of its loop.
@@ -147,6 +149,10 @@ class Distiller(GeneralDistiller):
         """The callback alone, without a checkpoint."""
         callback(model=self.model_S, step=global_step)
         self.model_S.train()
+
+
+class General(Basic, GeneralDistiller):
+    """The same for its distiller of inner states, and of labels alone."""
 
 
 class Epochs:
@@ -183,7 +189,7 @@ def frozen(teacher: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _optimizer(arguments: Any, objective: nn.Module) -> torch.optim.Optimizer:
+def _optimizer(arguments: Any, objective: TaskObjective) -> torch.optim.Optimizer:
     """The optimizer that transformers would make: same class, same settings, weight decay on the same weights."""
     make, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, objective)
     decayed = set(Trainer.get_decay_parameter_names(None, objective))
@@ -196,4 +202,6 @@ def _optimizer(arguments: Any, objective: nn.Module) -> torch.optim.Optimizer:
         for kind in (True, False)
     ]
     optimizer: torch.optim.Optimizer = make(groups, **settings)
+    if objective.inner is not None:
+        own_settings(optimizer, objective.inner.specs, objective.inner.projections)
     return optimizer

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from ..errors import UserError
 from ..recipe import StageSpec, TrainSpec
-from ..recipe_losses import INNER, OF_TASK, PREDICTION, LossSpec, Tempered
+from ..recipe_losses import COMPARED, INNER, MATCH, OF_TASK, PREDICTION, STATES, TEXTBREWER, LossSpec, Tempered
 
-COMPARED = frozenset({"soft_cross_entropy", "logits_mse"})
-"""Losses between two predictions; TextBrewer's configuration has room for one."""
-
-DEFINED = COMPARED | {
-    "hard_label",
-    "attention_mse",
-    "hidden_mse",
-    "embedding_layer_mse",
-    "hidden_cosine",
-    "pkd",
-    "nst",
-    "fsp",
-}
-"""Losses that both define."""
+DEFINED = TEXTBREWER - MATCH
+"""Losses that both define, but for those that name their layers."""
 
 _INSTEAD = {
     "kl_divergence": "it has the cross-entropy, soft_cross_entropy here: the same gradient, larger by the teacher's entropy",
@@ -53,7 +41,7 @@ def check_stage(stage: StageSpec, student_kind: str, task: str, *, where: str, t
             hint="train.engine=trainer",
         )
     for loss in stage.losses:
-        problem = _problem(loss, student_kind)
+        problem = _problem(loss, stage.convention, student_kind)
         if problem:
             raise UserError(
                 f"TextBrewer cannot train with {loss.name}: {problem}",
@@ -72,18 +60,19 @@ def check_stage(stage: StageSpec, student_kind: str, task: str, *, where: str, t
         )
 
 
-def _problem(loss: LossSpec, student_kind: str) -> str | None:
+def _problem(loss: LossSpec, convention: str, student_kind: str) -> str | None:
     """Why TextBrewer cannot have a loss as the recipe sets it, in words; None where it can."""
-    if loss.name not in DEFINED:
+    if loss.name not in TEXTBREWER:
         return _INSTEAD.get(loss.name, "it has no such loss")
-    if isinstance(loss, Tempered) and loss.temperature_schedule != "constant":
+    if isinstance(loss, Tempered) and loss.temperature_schedule != "constant" and convention != "textbrewer":
         return (
             f"temperature_schedule {loss.temperature_schedule} gives each row its own temperature, and TextBrewer does not "
-            "multiply its loss by the squared temperature, which no weight can mend row by row; constant is possible"
+            "multiply its loss by the squared temperature, which no weight can mend row by row; constant is "
+            "possible, or convention textbrewer"
         )
     if loss.name not in PREDICTION and loss.weight_schedule != "constant":
         return f"weight_schedule {loss.weight_schedule}: it schedules losses on predictions alone; constant is possible"
-    if loss.name in INNER and student_kind == "bilstm":
+    if loss.name in STATES and student_kind == "bilstm":
         return "a BiLSTM has no inner states to compare"
     return None
 

@@ -14,10 +14,14 @@ from torch import Tensor, nn
 from teachers.capture import States
 
 from ..losses.schedule import weight_at
-from ..recipe_losses import PREDICTION, LossSpec, Tempered
+from ..losses.textbrewer import probability_shift
+from ..recipe_losses import PREDICTION, HardLabel, LogitsMSE, LossSpec, SoftCrossEntropy, Tempered
+from ..recipe_match import Match
 from .inner import InnerLosses
 from .layer_map import LayerPairs
-from .task import TaskObjective, hard_label, model_logits, token_rows
+from .matches import attention_of, layers_of
+from .soften import temperature_of
+from .task import TaskObjective, gold_of, hard_label, model_logits, token_rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)  # it compares strings by identity
@@ -69,7 +73,8 @@ class Terms:
 
     Attributes:
         config: arguments of its DistillationConfig.
-        schedules: attributes of that configuration that say how a weight changes with the share of steps done.
+        schedules: attributes of that configuration that say how a weight changes with the share of steps done, or a
+            temperature with the logits.
         projections: for each match the module that maps the student's states, or None.
         names: its name of a term -> the recipe's name, and the attribute of the configuration, or the number, that is
             the term's weight.
@@ -77,7 +82,7 @@ class Terms:
     """
 
     config: dict[str, Any]
-    schedules: dict[str, Callable[[float], float]]
+    schedules: dict[str, Callable[..., Any]]
     projections: list[nn.Module | None]
     names: dict[str, tuple[str, str | float]]
     adaptors: tuple[Adaptor, Adaptor]
@@ -127,33 +132,40 @@ class TeacherSide(nn.Module):
 
 def translate(objective: TaskObjective) -> Terms:
     """A stage's losses as TextBrewer is told of them; `check_stage` has passed them."""
-    inner = objective.inner
+    inner, theirs = objective.inner, objective.textbrewer
     config: dict[str, Any] = {"hard_label_weight": 0, "kd_loss_weight": 0}
-    schedules: dict[str, Callable[[float], float]] = {}
+    schedules: dict[str, Callable[..., Any]] = {}
     names: dict[str, tuple[str, str | float]] = {}
-    compared = None
+    compared: SoftCrossEntropy | LogitsMSE | None = None
     for spec in objective.losses:
-        slot = "hard_label_weight" if spec.name == "hard_label" else "kd_loss_weight"
+        slot = "hard_label_weight" if isinstance(spec, HardLabel) else "kd_loss_weight"
         scale = spec.weight
-        if spec.name != "hard_label":
-            compared = spec.name
-            temperature = spec.temperature if isinstance(spec, Tempered) else 1.0
-            scale *= temperature**2  # which its own loss leaves out
-            config |= {"temperature": temperature, "kd_loss_type": KD[spec.name]}
+        if isinstance(spec, SoftCrossEntropy | LogitsMSE):
+            compared = spec
+            if not theirs:
+                scale *= spec.temperature**2  # which its own loss leaves out
+            config |= {"temperature": spec.temperature, "kd_loss_type": KD[spec.name]}
+            if isinstance(spec, Tempered) and spec.temperature_schedule != "constant":
+                schedules["temperature_scheduler"] = _softened(spec)
         names[TERM[slot]] = (spec.name, slot)
-        config[slot] = scale * weight_at(spec.weight_schedule, 0.0)
+        config[slot] = scale if theirs else scale * weight_at(spec.weight_schedule, 0.0)
         if spec.weight_schedule != "constant":
-            schedules[f"{slot}_scheduler"] = _scheduled(spec, scale)
+            schedules[f"{slot}_scheduler"] = _scheduled(spec, 1.0 if theirs else scale)
     matches, projections = ([], []) if inner is None else _matches(inner, names)
     config["intermediate_matches"] = matches
     hard = any(spec.name == "hard_label" for spec in objective.losses)
-    adaptors = (_adaptor(objective.task, compared, hard), _adaptor(objective.task, compared, False))
+    adaptors = (_adaptor(objective, compared, hard, 0), _adaptor(objective, compared, False, 1))
     return Terms(config, schedules, projections, names, adaptors)
 
 
 def _scheduled(spec: LossSpec, scale: float) -> Callable[[float], float]:
     """A weight by the share of steps done. TextBrewer replaces its weight by this; the recipe's stays a factor here."""
     return lambda share: scale * weight_at(spec.weight_schedule, min(1.0, share))
+
+
+def _softened(spec: Tempered) -> Callable[[Tensor, Tensor, float], Any]:
+    """Temperatures of rows; TextBrewer's own fall below zero where beta is large."""
+    return lambda ours, theirs, base: temperature_of(spec, ours, theirs, None)
 
 
 def _matches(
@@ -164,7 +176,20 @@ def _matches(
     projections: list[nn.Module | None] = []
     for spec in inner.specs:
         assert spec.name not in PREDICTION, "inner losses alone"
+        if isinstance(spec, Match):
+            loss = NST if spec.loss in ("nst", "mmd") and inner.convention == "distill" else spec.loss
+            layers = {
+                key: number[0] if len(number) == 1 else number
+                for key, number in (("layer_T", [*layers_of(spec.layer_T)]), ("layer_S", [*layers_of(spec.layer_S)]))
+            }
+            matches.append({**layers, "feature": spec.feature, "loss": loss, "weight": spec.weight})
+            projections.append(inner.projections[spec.term] if spec.proj else None)
+            places = ("-".join(map(str, layers_of(layer))) for layer in (spec.layer_S, spec.layer_T))
+            names["_".join(["unweighted", spec.feature, loss, *places])] = (spec.term, spec.weight)
+            continue
         feature, loss = MATCH[spec.name]
+        if spec.name == "nst" and inner.convention == "textbrewer":
+            loss = "nst"
         for (teacher, student), pair in _layers(spec.name, inner.pairs):
             match = {"layer_T": teacher, "layer_S": student, "feature": feature, "loss": loss, "weight": spec.weight}
             matches.append(match)
@@ -191,29 +216,56 @@ def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], tup
     return [((t + 1, s + 1), (t, s)) for t, s in pairs]
 
 
-def _adaptor(task: str, compared: str | None, hard: bool) -> Adaptor:
+def _adaptor(objective: TaskObjective, compared: SoftCrossEntropy | LogitsMSE | None, hard: bool, side: int) -> Adaptor:
     """What TextBrewer reads of a model's output.
 
     Args:
-        task: of the recipe.
+        objective: of the stage.
         compared: the loss between the two predictions, or None.
         hard: whether the loss on gold labels is wanted.
+        side: 0 for the student, 1 for the teacher.
     """
+    task, theirs, inner = objective.task, objective.textbrewer, objective.inner
 
     def adapt(features: Mapping[str, Tensor], output: tuple[Tensor, States | None]) -> dict[str, Any]:
         logits, states = output
-        found: dict[str, Any] = {"inputs_mask": features["attention_mask"]}
+        mask = features["attention_mask"]
+        found: dict[str, Any] = {"inputs_mask": mask}
         if states is not None:
+            if theirs and inner is not None:
+                states = attention_of(states, inner.shapes[side], mask)
             hidden = {layer + 1: state for layer, state in states.hidden_states.items()}
             found |= {"hidden": hidden | {0: states.embeddings}, "attention": states.attention_scores}
         if compared is not None:
-            found["logits"] = logits
-            if task == "tokens":
-                found["logits_mask"] = token_rows(features)
-            elif task == "spans" and compared == "logits_mse":
-                found |= {"logits": logits.transpose(1, 2), "logits_mask": features["attention_mask"].bool()}
+            if side == 1 and compared.probability_shift:  # its own would change the stored logits, and look at unlabelled rows
+                logits = probability_shift(logits, gold_of(features, task))
+            found |= _predictions(logits, features, task, theirs, of_numbers=compared.name == "logits_mse")
         if hard:
             found["losses"] = hard_label(logits, features, task)
         return found
 
     return adapt
+
+
+def _predictions(logits: Tensor, features: Mapping[str, Tensor], task: str, theirs: bool, *, of_numbers: bool) -> dict[str, Any]:
+    """Logits and what counts of them. Of spans, its examples give start and end apart and have the sum of both losses.
+
+    Args:
+        logits: as `model_logits` gives them.
+        features: of the batch.
+        task: of the recipe.
+        theirs: whether TextBrewer's definitions are wanted.
+        of_numbers: whether the loss compares number by number, so that padded positions have to be left out.
+    """
+    if task == "tokens":
+        return {"logits": logits, "logits_mask": token_rows(features)}
+    if task != "spans":
+        return {"logits": logits}
+    mask = features["attention_mask"].bool()
+    if of_numbers:
+        positions = logits.transpose(1, 2)
+        return {
+            "logits": list(positions.split(1, dim=2)) if theirs else positions,
+            "logits_mask": [mask, mask] if theirs else mask,
+        }
+    return {"logits": list(logits.unbind(1)) if theirs else logits}

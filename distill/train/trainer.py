@@ -20,6 +20,7 @@ from ..progress import TrainingView
 from .checkpoints import seal
 from .judges import Judge
 from .log import StepLog
+from .matches import own_settings
 from .objective import Objective
 from .states import without_twins
 
@@ -89,6 +90,15 @@ class DistillTrainer(Trainer):
 
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """That of transformers; projections that have settings of their own stand in groups of their own."""
+        new = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        inner = getattr(self.accelerator.unwrap_model(self.model), "inner", None)
+        if new and inner is not None:
+            own_settings(optimizer, inner.specs, inner.projections)
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         """Length-bucketed, shuffled by (seed, epoch): a resumed epoch sees the batches it would have seen."""

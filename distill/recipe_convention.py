@@ -1,0 +1,60 @@
+"""What a stage's losses need of each other and of its convention. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .recipe_losses import INNER, TEXTBREWER
+from .recipe_match import TEXTBREWER_ALONE, Match
+
+CLASSES = ("classification", "tokens", "spans")
+"""Tasks with one right class a row."""
+
+
+def stage_problem(losses: Sequence[Any], convention: str) -> str | None:
+    """Why a stage cannot have these losses together, or under this convention, in words; None where it can.
+
+    Args:
+        losses: of the stage.
+        convention: `distill` or `textbrewer`.
+    """
+    matches = [loss for loss in losses if isinstance(loss, Match)]
+    other = [loss.name for loss in losses if loss.name in INNER]
+    if matches and other:
+        return f"a stage has losses called match, which name their layers, or {other[0]}, which takes the layer map; not both"
+    terms = [match.term for match in matches]
+    twice = next((match for match in matches if terms.count(match.term) > 1), None)
+    if twice is not None:
+        return f"{told(twice)}: two matches have this loss and these layers"
+    theirs = convention == "textbrewer"
+    unknown = next((loss.name for loss in losses if loss.name not in TEXTBREWER), None)
+    if theirs and unknown is not None:
+        return f"convention textbrewer: TextBrewer has no {unknown}; it has {', '.join(sorted(TEXTBREWER))}"
+    alone = next((match for match in matches if match.loss in TEXTBREWER_ALONE), None)
+    if alone is not None and not theirs:
+        return f"{told(alone)}: {alone.loss} is TextBrewer's alone: take convention textbrewer, or the loss attention_kl"
+    if any(loss.weight == 0 and not (theirs and loss.weight_schedule != "constant") for loss in losses):
+        return "a loss of weight 0 is no loss: leave it out"
+    return None
+
+
+def task_problem(losses: Sequence[Any], convention: str, task: str) -> str | None:
+    """Why a task cannot have the settings of these losses, in words; None where it can.
+
+    Args:
+        losses: of a stage.
+        convention: of the stage.
+        task: of the recipe.
+    """
+    for loss in losses:
+        if getattr(loss, "probability_shift", False) and task not in CLASSES:
+            return f"probability_shift needs one right class: the tasks {', '.join(CLASSES)}, not {task}"
+        if convention == "textbrewer" and task == "spans" and getattr(loss, "temperature_schedule", "constant") != "constant":
+            return "convention textbrewer: a temperature for each row would see the padding of spans; constant is possible"
+    return None
+
+
+def told(match: Match) -> str:
+    """A match as errors name it."""
+    return match.origin or f"match {match.term}"
