@@ -43,7 +43,7 @@ def batch_of(collate, picked=(0, 1, 2, 5, 7)):
 
 
 def losses_of(student, names, teacher, **values):
-    stage = StageSpec.model_validate({"losses": [{"name": name} for name in names], **values})
+    stage = StageSpec.model_validate({"losses": [{"name": name} if isinstance(name, str) else name for name in names], **values})
     return teacher.losses(student, stage, 0)
 
 
@@ -53,7 +53,11 @@ def compare(student, losses, batch):
         return losses(batch)
 
 
-@pytest.mark.parametrize("name", sorted(INNER))
+ATTENTION = {"name": "match", "layer_T": 3, "layer_S": 1, "feature": "attention", "loss": "attention_mse", "weight": 1.0}
+HIDDEN = {**ATTENTION, "layer_T": 2, "feature": "hidden", "loss": "hidden_mse", "proj": ["linear", 32, 32]}
+
+
+@pytest.mark.parametrize("name", [*sorted(INNER), ATTENTION, HIDDEN])
 def test_stored_states_give_the_losses_of_the_teacher_beside(name, monkeypatch):
     """Padded to 64 as well: a padded token never changes a loss."""
     student = tiny.sentence_transformer("bert", layers=2, hidden=32, seed=3)[0].auto_model
