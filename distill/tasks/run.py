@@ -22,6 +22,7 @@ from ..files import fingerprint, locate_model
 from ..given import source_key
 from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
+from ..processes import in_turn, leads, world
 from ..progress import note
 from ..proving import Proof
 from ..recipe import BY_TOKEN, Recipe, SourceSpec
@@ -185,7 +186,8 @@ class TaskRun:
                 work=folder.work / f"teacher-{fingerprint(inputs)}",
                 log=folder.work / "teacher.jsonl",
             )
-            save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
+            if leads():
+                save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
             return facts
 
         facts = folder.stage("finetune", inputs, ["teacher"], work)
@@ -276,15 +278,16 @@ class TaskRun:
         trained: list[bool] = []
 
         def work() -> dict[str, Any]:
-            if not place.exists():
+            if leads() and not place.exists():
                 for old in folder.work.glob("*"):
                     if old.is_dir() and not old.name.startswith("teacher-"):
                         shutil.rmtree(old, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
             facts = self._fit(student, data, place)
-            save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
+            if leads():
+                save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
             trained.append(True)
-            return {**facts, "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
+            return {**facts, "processes": world(), "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
@@ -298,7 +301,7 @@ class TaskRun:
         recipe = self.recipe
         features = self._train_features(data, student)
         dev = Scorer(recipe.task, data.dev, self._features(data, data.dev, student), data.labels, recipe.data.answer_unit)
-        logits, dev_logits = self._signals(data, student)
+        logits, dev_logits = in_turn(lambda: self._signals(data, student))
         inner = None
         if any(loss.name in INNER for stage in recipe.stages for loss in stage.losses):
             kept = kept_layers(recipe.student, student.layers)
