@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from .errors import DistillError, MissingExtra, shorten
 from .files import is_full_disk
+from .processes import speaks
 
 _OURS = ("distill", "teachers", "students")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -73,6 +74,8 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 
 def _end(message: str, code: int) -> NoReturn:
+    if not speaks():  # of several processes one tells what went wrong
+        sys.exit(code)
     if _debug:
         traceback.print_exc()
     sys.stderr.write(_CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,7 +35,7 @@ from .live import live_page
 from .making import check_student, make_student, running_teacher
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
-from .processes import refuse_many_processes
+from .processes import check_launch, first, in_turn, launched, leads, together, world
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
@@ -44,6 +45,7 @@ from .recipe_load import Overrides, RecipeLike, load_recipe
 from .report.model import Report
 from .report.words import public_name
 from .rundir import RunDir, versions
+from .sharing import run_dir
 from .signals import Signals, labelling
 from .tasks.run import TaskRun
 from .teaching import prepared_teacher, start_model, train_teacher, tuned_teacher
@@ -82,28 +84,32 @@ def run(
         The report, which is also on disk as report.json, report.md and report.html.
 
     Raises:
-        UserError: the recipe, the data or the models do not fit, or a launcher started several processes; nothing has been
-            trained then.
+        UserError: the recipe, the data or the models do not fit, or not the number of processes that a launcher started;
+            nothing has been trained then.
         GateError: an exported file failed its parity gate (the report is written nevertheless), or training collapsed.
     """
-    refuse_many_processes()
+    launch = launched()
     overrides, objects = split_objects(overrides)
     teacher, train = objects.get("teacher.model", teacher), objects.get("data.train", train)
     asked = load_recipe(recipe, overrides)
+    check_launch(asked, launch)
     given = {"teacher": teacher is not None, "train": train is not None, "evaluate": evaluate is not None}
     for line in check_recipe(asked, given=[name for name, is_given in given.items() if is_given]):
         note(f"note: {line}")
     target = Path(out) if out is not None else Path("runs") / asked.name
-    folder = RunDir(target)
-    folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
-    with lock(target / ".lock", "this run folder", wait=False):
+    with together(launch), contextlib.ExitStack() as held:
+        folder = run_dir(target)
+        folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
+        if leads():
+            held.enter_context(lock(target / ".lock", "this run folder", wait=False))
         asked = folder.open(asked, force=force)
         if asked.task != "embedding":
             _only_names(given)
-        with live_page(folder):
-            if asked.task != "embedding":
-                return TaskRun(asked, folder).go()
-            return _Run(asked, folder, given).go(teacher, train, evaluate)
+        if leads():
+            held.enter_context(live_page(folder))
+        if asked.task != "embedding":
+            return TaskRun(asked, folder).go()
+        return _Run(asked, folder, given).go(teacher, train, evaluate)
 
 
 def _only_names(given: Mapping[str, bool]) -> None:
@@ -285,7 +291,7 @@ class _Run:
         place = folder.work / fingerprint(inputs)
 
         def work() -> dict[str, Any]:
-            if not place.exists():  # what another training left, its log lines too, is no part of this one
+            if leads() and not place.exists():  # what another training left, its log lines too, is no part of this one
                 shutil.rmtree(folder.work, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
             texts = [prompt + text for text in data.train]
@@ -294,7 +300,9 @@ class _Run:
             if pairs is not None:
                 pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
             toward_start = None
+            in_turn(lambda: signals.train)  # read from the store, which the first process has filled
             if start is not None:
+                in_turn(lambda: start.train)
                 more = [*texts, *(prompt + text for text in data.start)]
                 toward_start = TrainingData(more, dev, start.train.gather, start.dev_vectors())
             student = self._cut(texts, signals.train, place)
@@ -311,10 +319,12 @@ class _Run:
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
                 inner=running_teacher(recipe, self.teacher, self.start, student, self.teacher_key),
             )
-            save_student(student.model, folder.student)
+            if leads():
+                save_student(student.model, folder.student)
             trained.append(student)
             return {
                 **facts,
+                "processes": world(),
                 "layers": student.layers,
                 "peak_rss_mb": peak_rss_mb(),
             }
@@ -344,7 +354,7 @@ class _Run:
             note(f"student: layers {', '.join(map(str, found))} agree best with the teacher before training ({value:.3f})")
             return [int(layer) for layer in found]
 
-        return self._build(tuple(remembered(place / "layers.json", search)), texts)
+        return self._build(tuple(first(lambda: remembered(place / "layers.json", search))), texts)
 
     def _student_facts(self, student: Student) -> dict[str, Any]:
         return {

@@ -281,6 +281,8 @@ LossSpec = Annotated[
 VECTOR = frozenset({"embedding_cosine", "embedding_mse", "embedding_contrastive", "similarity_matrix", "pair_order"})
 RELATIONAL = frozenset({"similarity_matrix", "pair_order"})
 """Losses between vectors that compare pairs, whatever the widths."""
+IN_BATCH = RELATIONAL | {"embedding_contrastive"}
+"""Losses that compare the rows of a batch with each other."""
 PREDICTION = frozenset(
     {"soft_cross_entropy", "kl_divergence", "soft_binary_cross_entropy", "logits_mse", "logits_cosine", "hard_label"}
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .errors import DistillError, GateError, RunError, UserError, shorten
 from .files import fingerprint, lock, read_json, write_json
+from .processes import refuse_many_processes
 from .progress import note
 from .recipe_load import RecipeLike
 from .rundir import hidden
@@ -121,6 +122,7 @@ def sweep_runs(
         UserError: the values are malformed, a combination is no recipe that can run, or there are too many.
         RunError: the folder holds something else, or the sweep of another recipe.
     """
+    refuse_many_processes("a sweep")
     base, planned = plan_sweep(recipe, axes, max_runs)
     check_plan(planned)
     folder = Path(out) if out is not None else Path("runs") / f"{base.name}-sweep"

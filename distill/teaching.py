@@ -31,6 +31,7 @@ from .evaluate.ranks import spearman
 from .evaluate.sts import evaluate_sts, pair_scores
 from .evaluate.suite import defined
 from .files import atomic_write, fingerprint, lock, read_json, remembered, write_json
+from .processes import refuse_many_processes
 from .progress import Ticks, note
 from .recipe import Recipe
 from .recipe_check import check_recipe
@@ -80,6 +81,7 @@ def teach(recipe: RecipeLike, overrides: Overrides = (), *, out: Path | str | No
         UserError: the recipe trains no sentence teacher, or as in `distill.run`.
         GateError: the training collapsed.
     """
+    refuse_many_processes("the training of a sentence teacher")
     asked = load_recipe(recipe, overrides)
     if not isinstance(asked.teacher.finetune, SentenceFinetuneSpec):
         raise UserError(

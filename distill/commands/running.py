@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import exits
-from ..processes import refuse_many_processes
+from ..processes import check_launch, launched
 from ..progress import hide_library_bars, set_output
 from .app import ForceOption, OverridesArgument, QuietOption, RecipeArgument, app, show_result
 
@@ -29,20 +30,25 @@ def run(
     $ distill run quickstart
     $ distill run sbert-half data.train=sentences.txt student.layers=6
     $ distill run my-recipe.yaml train.epochs=4 --out runs/second-try
+    $ torchrun --nproc-per-node 2 -m distill run my-recipe.yaml
     """
-    set_output(quiet)
-    refuse_many_processes()
+    launch = launched()
+    if launch.world > 1:  # torch's own remarks would come from each process
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    set_output(quiet or launch.rank > 0)
     from ..recipe_check import check_recipe
     from ..recipe_load import load_recipe
 
     resolved = load_recipe(recipe, overrides or ())
     check_recipe(resolved)  # the run does so too, but only after torch is loaded: a mistake shall be told at once
+    check_launch(resolved, launch)
     with exits.needs_train("distill run"):
         from ..pipeline import run as run_recipe
 
         hide_library_bars()
         report = run_recipe(resolved, out=out, force=force)
-    show_result(report, out or Path("runs") / resolved.name)
+    if launch.rank == 0:
+        show_result(report, out or Path("runs") / resolved.name)
 
 
 @app.command(short_help="Make more training text out of a recipe's data.")

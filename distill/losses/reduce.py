@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
+
+_add: ContextVar[Callable[[Tensor], Tensor] | None] = ContextVar("_add", default=None)
+
+
+@contextlib.contextmanager
+def shared_batch(add: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
+    """Inside the block a batch is one that several processes share: each `masked_mean` is this process's part of the mean.
+
+    Its sum is divided by the count over all of them, so that the parts add up to the mean of the whole batch.
+
+    Args:
+        add: the sum of a tensor without gradient over the processes; None for a batch that is whole.
+    """
+    before = _add.set(add)
+    try:
+        yield
+    finally:
+        _add.reset(before)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -15,18 +37,27 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Returns:
         A scalar, float32 or finer: half precision could neither add up nor count the pairs of a large batch. Zero,
-        still attached to the graph, where the mask selects nothing.
+        still attached to the graph, where the mask selects nothing. Inside `shared_batch` this process's part of it.
 
     Raises:
         ValueError: the shapes differ (nothing is broadcast).
     """
-    values = _fine(values)
-    if mask is None:
+    values, add = _fine(values), _add.get()
+    if mask is None and add is None:
         return values.mean() if values.numel() else values.sum()
+    if mask is None:
+        mask = torch.ones_like(values, dtype=torch.bool)
     if mask.shape != values.shape:
         raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {tuple(values.shape)}")
     keep = mask.bool()
-    return torch.where(keep, values, torch.zeros_like(values)).sum() / keep.sum().clamp(min=1)
+    count = keep.sum() if add is None else add(keep.sum())
+    return torch.where(keep, values, torch.zeros_like(values)).sum() / count.clamp(min=1)
+
+
+def batch_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`masked_mean` of values without gradient, over the whole batch inside `shared_batch` too."""
+    mean, add = masked_mean(values.detach(), mask), _add.get()
+    return mean if add is None else add(mean)
 
 
 def matched_pair(student: Tensor, teacher: Tensor, mask: Tensor | None, *, same_width: bool) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .prediction import logits_pair
-from .reduce import masked_mean
+from .reduce import batch_mean
 
 LOWEST = 0.1
 
@@ -106,7 +106,7 @@ def _around(base: float, beta: float, hardness: Tensor, mask: Tensor | None) -> 
     _positive(base)
     if not math.isfinite(beta):
         raise ValueError(f"beta is {beta}, expected a finite number")
-    warmth = base + beta * (masked_mean(hardness, mask) - hardness)
+    warmth = base + beta * (batch_mean(hardness, mask) - hardness)
     if mask is not None:
         warmth = torch.where(mask.bool(), warmth, base)
     return warmth.clamp(min=min(LOWEST, base))

@@ -140,6 +140,10 @@ def worker_error(name: str, threads: int, status: int, words: str) -> DistillErr
     )
 
 
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells a process of a group: what is measured belongs to none."""
+
+
 def worker_environment(threads: int, cache: Path) -> dict[str, str]:
     """The thread budget for every library, no network, and our own package first."""
     budget = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), str(threads))
@@ -149,4 +153,5 @@ def worker_environment(threads: int, cache: Path) -> dict[str, str]:
     compiling = {"TORCHINDUCTOR_CACHE_DIR": str(cache), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     # Threads that wait for work must sleep, or they take the core from the model whose turn it is.
     sleeping = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-    return {**os.environ, **budget, **offline, **compiling, **sleeping, "PYTHONPATH": os.pathsep.join(paths)}
+    alone = {name: value for name, value in os.environ.items() if name not in LAUNCHED}
+    return {**alone, **budget, **offline, **compiling, **sleeping, "PYTHONPATH": os.pathsep.join(paths)}

@@ -25,6 +25,7 @@ from ..files import fingerprint, locate_model
 from ..given import source_key
 from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
+from ..processes import in_turn, leads, world
 from ..progress import note
 from ..proving import Proof
 from ..recipe import BY_TOKEN, Recipe, SourceSpec
@@ -190,7 +191,8 @@ class TaskRun:
                 work=folder.work / f"teacher-{fingerprint(inputs)}",
                 log=folder.work / "teacher.jsonl",
             )
-            save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
+            if leads():
+                save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
             return facts
 
         facts = folder.stage("finetune", inputs, ["teacher"], work)
@@ -292,15 +294,16 @@ class TaskRun:
         trained: list[bool] = []
 
         def work() -> dict[str, Any]:
-            if not place.exists():
+            if leads() and not place.exists():
                 for old in folder.work.glob("*"):
                     if old.is_dir() and not old.name.startswith("teacher-"):
                         shutil.rmtree(old, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
             facts = self._fit(student, data, place)
-            save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
+            if leads():
+                save_head_student(student.model, student.tokenizer, folder.student, max_length=student.max_length)
             trained.append(True)
-            return {**facts, "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
+            return {**facts, "processes": world(), "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
@@ -322,7 +325,7 @@ class TaskRun:
             kept, size = kept_layers(recipe.student, student.layers), recipe.teacher.batch_size
             inner = InnerTeacher(self.teacher.model, student.ids, kept=kept, key=self.teacher_key, batch_size=size)
         if recipe.train.store_states is None or inner is None:
-            logits, dev_logits = self._signals(data, student, {})
+            logits, dev_logits = in_turn(lambda: self._signals(data, student, {}))
         elif names & COMPARING:  # one run of the teacher gives states and logits
             inner.said = said = Said(self._teacher_says, lambda row, tokens: unpadded(row, tokens, recipe.task))
             asked = functools.cache(lambda: self._signals(data, student, said.rows))

@@ -16,11 +16,15 @@ class StepLog:
         path: the file.
         stage: name of the training stage, written into every line.
         resume_step: lines of this stage past this step are dropped: the steps will be trained again.
+        writes: whether this process does; of several that train together one alone.
     """
 
-    def __init__(self, path: Path, stage: str, resume_step: int = 0) -> None:
+    def __init__(self, path: Path, stage: str, resume_step: int = 0, *, writes: bool = True) -> None:
         self.path = path
         self.stage = stage
+        self.writes = writes
+        if not writes:
+            return
         kept = []
         if path.exists():
             for line in path.read_text("utf-8", errors="replace").splitlines():
@@ -31,6 +35,8 @@ class StepLog:
 
     def write(self, **values: Any) -> None:
         """Append one line."""
+        if not self.writes:
+            return
         with open(self.path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"stage": self.stage, **values}, allow_nan=False) + "\n")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..losses.prediction import hard_cross_entropy, kl_divergence
 from ..recipe import LossSpec
 from ..recipe_losses import MASKED_LM, MaskedLM, MaskedLMLogits
+from .share import Share
 from .soften import temperature_of
 from .weights import weight_of
 
@@ -72,18 +73,21 @@ class MaskedLMLosses(nn.Module):
         self._seen: dict[str, Tensor] = {}
         self.runs_teacher = any(isinstance(spec, MaskedLMLogits) for spec in self.specs)
 
-    def forward(self, features: Mapping[str, Tensor], step: int, progress: float | None) -> dict[str, Tensor]:
+    def forward(
+        self, features: Mapping[str, Tensor], step: int, progress: float | None, share: Share | None = None
+    ) -> dict[str, Tensor]:
         """One batch.
 
         Args:
             features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L].
             step: optimizer steps done; with the seed it decides what is masked.
             progress: share of the stage's steps that is done; None for weights without schedule.
+            share: which rows of the whole batch these are, where several processes share it.
 
         Returns:
             Name -> weighted loss.
         """
-        ids, labels = self.mask(features["input_ids"], features["attention_mask"], step)
+        ids, labels = self.mask(features["input_ids"], features["attention_mask"], step, share)
         inputs = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
         self._seen = {"input_ids": ids, **inputs}
         assert self.model is not None, "made in __init__"
@@ -105,19 +109,25 @@ class MaskedLMLosses(nn.Module):
         """What the student has last read: the batch with its tokens masked."""
         return self._seen or features
 
-    def mask(self, ids: Tensor, attention_mask: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def mask(self, ids: Tensor, attention_mask: Tensor, step: int, share: Share | None = None) -> tuple[Tensor, Tensor]:
         """Mask tokens of a batch.
 
         Args:
             ids, attention_mask: int64 [B, L].
             step: decides, with the seed, which.
+            share: which rows of the whole batch these are: they are masked as one process would mask them.
 
         Returns:
             The ids that the models read, and the labels: the old id where a token was chosen, else -100; int64 [B, L].
         """
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        draw, kind = (torch.rand(ids.shape, generator=generator).to(ids.device) for _ in range(2))
-        other = torch.randint(int(self._teacher[0].config.vocab_size), ids.shape, generator=generator).to(ids.device)
+        vocabulary = int(self._teacher[0].config.vocab_size)
+
+        def drawn(random: Callable[[Sequence[int]], Tensor]) -> Tensor:
+            return (random(ids.shape) if share is None else share.draw(ids, random)).to(ids.device)
+
+        draw, kind = (drawn(lambda shape: torch.rand(shape, generator=generator)) for _ in range(2))
+        other = drawn(lambda shape: torch.randint(vocabulary, shape, generator=generator))
         special = torch.isin(ids, torch.tensor(self.special, device=ids.device))
         chosen = (draw < self.probability) & attention_mask.bool() & ~special
         labels = torch.where(chosen, ids, torch.full_like(ids, -100))

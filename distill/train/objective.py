@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ..losses.embedding import embedding_contrastive, embedding_cosine, embedding_mse
 from ..losses.relation import pair_order, similarity_matrix
 from ..recipe import LossSpec, PairOrder
-from ..recipe_losses import RELATIONAL, VECTOR, EmbeddingContrastive
+from ..recipe_losses import IN_BATCH, RELATIONAL, VECTOR, EmbeddingContrastive
 from .stored import without_states
 from .weights import weight_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from .inner import InnerLosses
     from .masked import MaskedLMLosses
+    from .share import Share
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -50,11 +52,13 @@ class Objective(nn.Module):
     Attributes:
         step, steps: optimizer steps that are done in this stage, and all of them.
         judging: whether the loss is wanted to compare checkpoints by: schedules of weights are then left out.
+        share: this process's rows of a batch that several share; None where it is whole.
     """
 
     step = 0
     steps = 1
     judging = False
+    share: Share | None = None
 
     @property
     def progress(self) -> float | None:
@@ -79,6 +83,11 @@ def _loss(spec: LossSpec, student: Tensor, teacher: Tensor) -> Tensor:
     elif isinstance(spec, EmbeddingContrastive):
         extra["temperature"] = spec.temperature
     return LOSSES[spec.name](student, teacher, **extra)
+
+
+def _nested(spec: LossSpec, student: Tensor, teacher: Tensor, widths: Sequence[int]) -> Tensor:
+    """The mean of a loss over shorter and shorter vectors of the student."""
+    return torch.stack([_loss(spec, student[:, :width], teacher) for width in widths]).mean()
 
 
 class EmbeddingObjective(Objective):
@@ -137,7 +146,7 @@ class EmbeddingObjective(Objective):
             assert teacher_embedding is not None, "the collator adds what the losses ask for"
             parts |= self._vector_parts(self.embed(features), teacher_embedding)
         if self.masked is not None:
-            parts |= self.masked(features, self.step, self.progress)
+            parts |= self.masked(features, self.step, self.progress, self.share)
         elif self.inner is not None and not self.losses:
             self.embed(features)
         if self.inner is not None:
@@ -154,11 +163,13 @@ class EmbeddingObjective(Objective):
                 mapped = nn.functional.normalize(mapped, dim=-1)
         parts: dict[str, Tensor] = {}
         for spec in self.losses:
-            if spec.name in RELATIONAL:
-                widths = [shipped.shape[1], *self.matryoshka]
-                value = torch.stack([_loss(spec, shipped[:, :width], teacher) for width in widths]).mean()
+            seen = shipped if spec.name in RELATIONAL else mapped
+            widths = [seen.shape[1], *self.matryoshka] if spec.name in RELATIONAL else [seen.shape[1]]
+            if self.share is None or spec.name not in IN_BATCH:
+                value = _nested(spec, seen, teacher, widths)
             else:
-                value = _loss(spec, mapped, teacher)
+                every, theirs = self.share.gather(seen), self.share.gather(teacher)
+                value = self.share.whole(partial(_nested, spec, every, theirs, widths), seen)
             parts[spec.name] = weight_of(spec, self.progress) * value
         return parts
 

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments,
 
 from ..data.sampler import GroupDraw
 from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
+from ..processes import first, meet, world
 from ..progress import TrainingView, note
 from ..recipe import Recipe, StageSpec
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
@@ -151,7 +153,7 @@ def train_stages(
         final = folder / "final"
         made = plan(stage)
         try:
-            if is_whole(final):
+            if first(partial(is_whole, final)):
                 load_state(made.objective, safetensors.torch.load_file(final / "model.safetensors"))
                 facts.append(read_json(final / "facts.json"))
                 precision = facts[-1]["precision"]
@@ -160,10 +162,11 @@ def train_stages(
                 if precision == "auto":
                     batch = made.collate([made.rows[row] for row in range(min(stage.batch_size, len(made.rows)))])
                     batch.pop("row")
-                    precision = _remember(folder / "precision.json", made.objective, batch)
+                    precision = first(partial(_remember, folder / "precision.json", made.objective, batch))
                 with disk_errors(folder):
                     facts.append((run or _run_stage)(recipe, stage, precision, made, folder=folder, log=log))
-                _finish(made.objective, facts[-1], folder)
+                meet()  # no process reads the checkpoints any more
+                first(partial(_finish, made.objective, facts[-1], folder))
         finally:
             made.objective.close()
     return {"precision": precision, "stages": facts}
@@ -185,7 +188,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
     length = stage_length(recipe, stage, len(plan.rows if plan.draw is None else plan.draw))
     steps = length.steps
     folder.mkdir(parents=True, exist_ok=True)
-    resume = newest_whole(folder)
+    found = first(lambda: str(newest_whole(folder) or ""))
+    resume = Path(found) if found else None
     began = step_of(resume) if resume else 0
     state = _ended(resume, steps, spec.patience) if resume else None
     start = time.perf_counter()
@@ -236,7 +240,7 @@ def trainer_arguments(
     spec, steps, every = recipe.train, length.steps, length.every
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=stage.batch_size,
+        per_device_train_batch_size=stage.batch_size // world(),
         gradient_accumulation_steps=spec.gradient_accumulation,
         max_steps=steps,
         learning_rate=stage.learning_rate,

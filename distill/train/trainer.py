@@ -11,17 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from ..data.sampler import GroupDraw, LengthBucketSampler
 from ..errors import GateError
+from ..processes import first, leads, meet, rank, world
 from ..progress import TrainingView
 from .checkpoints import seal
 from .judges import Judge
 from .log import StepLog
 from .matches import own_settings
 from .objective import Objective
+from .share import Share, part_loader
 from .states import without_twins
 
 Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
@@ -42,7 +44,7 @@ class Rows(Protocol):
 
 
 class DistillTrainer(Trainer):
-    """Trains one stage.
+    """Trains one stage, in one process or, with the same losses and steps, in several that share each batch.
 
     Args:
         objective: student and losses.
@@ -72,7 +74,8 @@ class DistillTrainer(Trainer):
     ) -> None:
         self.judge = judge
         self.draw = draw
-        self.steps_log = StepLog(log_path, stage, resume_step)
+        self.share = Share(rank(), world()) if world() > 1 else None
+        self.steps_log = StepLog(log_path, stage, resume_step, writes=leads())
         self.part_sums: dict[str, Tensor] = {}
         self.parts_since = resume_step
         super().__init__(
@@ -106,6 +109,13 @@ class DistillTrainer(Trainer):
         batch = self.args.train_batch_size * self.args.world_size
         return LengthBucketSampler(rows.lengths, batch, self.args.seed, draw=self.draw)
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """This process's rows of each batch, where several share it: transformers would let them train on rows of their own."""
+        if self.share is None:
+            return super().get_train_dataloader()
+        batch = self.args.train_batch_size * self.args.world_size
+        return part_loader(self.train_dataset, self._get_train_sampler(), batch, self.data_collator, self.share)
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -117,7 +127,7 @@ class DistillTrainer(Trainer):
         rows = inputs.pop("row")
         objective: Objective = self.accelerator.unwrap_model(model)
         objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
-        outputs = model(**inputs)
+        outputs = model(**inputs) if self.share is None else self._shared(model, objective, inputs)
         if not torch.isfinite(outputs["loss"]):
             raise GateError(
                 "the loss is not a finite number",
@@ -125,11 +135,22 @@ class DistillTrainer(Trainer):
                 got={name: float(value.detach()) for name, value in outputs.items()},
                 hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
             )
-        share = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
+        part = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
         for name, value in outputs.items():
             if name != "loss":
-                self.part_sums[name] = self.part_sums.get(name, torch.zeros_like(value)) + value * share
+                self.part_sums[name] = self.part_sums.get(name, torch.zeros_like(value)) + value * part
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def _shared(self, model: torch.nn.Module, objective: Objective, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """This process's part of the losses of a batch that several share."""
+        assert self.share is not None, "called where there are several processes"
+        idle = bool(inputs.pop("idle"))
+        objective.share = self.share
+        try:
+            with self.share.batch(inputs["input_ids"], idle=idle):
+                return self.share.scaled(model(**inputs))
+        finally:
+            objective.share = None
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The judge's dev metrics, prefixed `eval_`.
@@ -139,7 +160,7 @@ class DistillTrainer(Trainer):
         """
         objective: Objective = self.accelerator.unwrap_model(self.model)
         with _evaluating(objective), self.compute_loss_context_manager():
-            found = self.judge(objective, self.args.device, self._place())
+            found = first(lambda: self.judge(objective, self.args.device, self._place()))
         metrics = {f"eval_{name}": value for name, value in found.items() if np.isfinite(value)}
         self.log(dict(metrics))
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -158,7 +179,8 @@ class DistillTrainer(Trainer):
         elif "loss" in logs:
             steps = max(1, step - self.parts_since)
             norm = logs.get("grad_norm")
-            parts = {name: float(value) / steps for name, value in self.part_sums.items()}
+            sums = self.part_sums.values() if self.share is None else map(self.share.sum, self.part_sums.values())
+            parts = {name: float(value) / steps for name, value in zip(self.part_sums, sums, strict=True)}
             self.part_sums, self.parts_since = {}, step
             logs = {**logs, **{f"loss_{name}": value for name, value in parts.items()}}
             self.steps_log.write(
@@ -174,6 +196,7 @@ class DistillTrainer(Trainer):
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save, then seal: a checkpoint without its seal is not resumed from."""
         super()._save_checkpoint(model, trial)
+        meet()  # every process has written its random state
         if self.args.should_save:
             seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 

@@ -1,41 +1,148 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from torch.distributed import HashStore
 
-from distill.errors import UserError
-from distill.pipeline import run
-from distill.processes import refuse_many_processes
+from distill.errors import RunError, UserError
+from distill.processes import Crew, Launch, check_launch, first, in_turn, launched, leads, refuse_many_processes
+from distill.recipe_load import load_recipe
+from distill.sweeping import sweep_runs
+
+MEETING = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 
 @pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "1", "RANK": "0"}, {"WORLD_SIZE": ""}])
-def test_one_process_is_fine(environment: dict[str, str]) -> None:
-    refuse_many_processes(environment)
+def test_without_a_launcher_there_is_one_process(environment: dict[str, str]) -> None:
+    assert launched(environment) == Launch(0, 1)
+    refuse_many_processes("a sweep", environment)
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "two", "1.5", "²"])
-def test_what_is_no_number_of_processes_is_named(size: str) -> None:
-    with pytest.raises(UserError, match=r"(?s)WORLD_SIZE.*got:.*expected: a whole number"):
-        refuse_many_processes({"WORLD_SIZE": size})
+def test_a_launcher_says_which_process_this_is() -> None:
+    assert launched({"WORLD_SIZE": "4", "RANK": "3", **MEETING}) == Launch(3, 4)
 
 
-def test_a_run_in_several_processes_is_refused_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        *(({"WORLD_SIZE": size}, "WORLD_SIZE.*expected: a whole number") for size in ("0", "-1", "two", "1.5", "²")),
+        ({"WORLD_SIZE": "2", **MEETING}, "RANK.*expected: a whole number"),
+        ({"WORLD_SIZE": "2", "RANK": "2", **MEETING}, "RANK.*got: *2.*below WORLD_SIZE=2"),
+        ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "1"}, "process 1 of 2.*no MASTER_ADDR.*torchrun"),
+    ],
+)
+def test_what_a_launcher_cannot_have_said_is_named(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=f"(?s){said}"):
+        launched(environment)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "world", "said"),
+    [
+        ([], 3, "stages.main.batch_size.*got: *64 sentences, 3 processes.*=63 or 66"),
+        (["stages.0.batch_size=2"], 4, "stages.main.batch_size=4$"),
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused(overrides: list[str], world: int, said: str) -> None:
+    recipe = load_recipe("quickstart", ["stages.0.batch_size=64", *overrides])
+    check_launch(recipe, Launch(0, 1))
+    with pytest.raises(UserError, match=f"(?s){said}"):
+        check_launch(recipe, Launch(0, world))
+
+
+@pytest.mark.parametrize(("name", "said"), [("sbert-sts", "teacher.finetune"), ("textbrewer", "train.engine")])
+def test_what_one_process_alone_can_do_is_refused_by_name(name: str, said: str, tmp_path: Path) -> None:
+    recipe = load_recipe("sbert-sts")
+    if name == "textbrewer":
+        data, label = {"train": "rows.tsv"}, ["hard_label"]
+        recipe = load_recipe(
+            {
+                "name": "x",
+                "task": "classification",
+                "teacher": "t",
+                "data": data,
+                "student": {"layers": 2},
+                "stages": [{"losses": label}],
+                "train": {"engine": "textbrewer", "select_by": "task_metric"},
+            }
+        )
+    with pytest.raises(UserError, match=f"(?s){said}.*got: *2 processes"):
+        check_launch(recipe, Launch(0, 2))
+
+
+def test_a_sweep_is_refused_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    with pytest.raises(UserError, match=r"(?s)process 1.*WORLD_SIZE=2.*torchrun"):
-        run("quickstart", out=tmp_path / "run")
+    with pytest.raises(UserError, match=r"(?s)process 1.*a sweep runs in one process.*WORLD_SIZE=2"):
+        sweep_runs("quickstart", {"student.layers": [2]}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_every_process_says_so_and_ends_with_code_2(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "distill", "run", "quickstart", "--out", str(tmp_path / "run")]
-    paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    for rank in ("0", "1"):
+def test_of_several_processes_one_tells_a_mistake_and_each_ends_with_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "distill", "run", "quickstart", "stages.0.batch_size=63", "--out", str(tmp_path / "run")]
+    paths = {"PYTHONPATH": str(Path(__file__).parents[2]), **MEETING}
+    for rank, said in (("0", 1), ("1", 0)):
         environment = {**os.environ, **paths, "WORLD_SIZE": "2", "RANK": rank}
         ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert ended.returncode == 2, ended.stderr
-        assert f"process {rank}" in ended.stderr
+        assert ended.stderr.count("does not divide") == said
         assert "Traceback" not in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_alone_a_process_leads_and_waits_for_nobody() -> None:
+    assert leads()
+    assert first(lambda: 5) == in_turn(lambda: 5) == 5
+
+
+def together(world: int, work) -> list[object]:
+    """What `work(crew)` returned or raised in each of several processes: threads here, on one store."""
+    store = HashStore()
+    found: list[object] = [None] * world
+
+    def run(rank: int) -> None:
+        crew = Crew(Launch(rank, world), store)
+        try:
+            found[rank] = work(crew)
+        except Exception as error:
+            crew.fail(getattr(error, "exit_code", 3))
+            found[rank] = (error, crew.speaks)
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "a process waits for ever"
+    return found
+
+
+def test_what_the_first_process_found_every_process_gets() -> None:
+    made: list[int] = []
+
+    def work(crew: Crew) -> list[object]:
+        value = [crew.first(lambda: made.append(crew.rank) or {"value": [1.5, None]}), crew.first(lambda: crew.rank)]
+        crew.meet()
+        crew.leave()
+        return value
+
+    assert together(3, work) == [[{"value": [1.5, None]}, 0]] * 3
+    assert made == [0]
+
+
+@pytest.mark.parametrize("broken", [0, 2])
+def test_when_one_fails_the_others_end_and_it_alone_speaks(broken: int) -> None:
+    def work(crew: Crew) -> None:
+        if crew.rank == broken:
+            raise UserError("no such column")
+        crew.meet()
+
+    found = together(3, work)
+    errors = [error for error, _ in found]
+    assert [speaks for _, speaks in found] == [rank == broken for rank in range(3)]
+    for rank, error in enumerate(errors):
+        assert error.exit_code == 2
+        assert rank == broken or (isinstance(error, RunError) and f"process {broken} of this run ended" in str(error))

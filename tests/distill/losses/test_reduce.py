@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.losses.reduce import masked_mean, matched_pair
+from distill.losses.reduce import batch_mean, masked_mean, matched_pair, shared_batch
 
 numbers = st.floats(-1e3, 1e3, width=32)
 
@@ -22,6 +22,19 @@ def test_the_mean_is_that_of_the_rows_that_count(rows):
 
 def test_without_a_mask_everything_counts():
     assert masked_mean(torch.tensor([[1.0, 2.0], [3.0, 6.0]])).item() == 3.0
+
+
+@given(st.lists(st.tuples(numbers, st.booleans()), min_size=2, max_size=20), st.data())
+def test_the_parts_of_a_shared_batch_add_up_to_its_mean(rows, data):
+    values, mask = torch.tensor([row[0] for row in rows], dtype=torch.float64), torch.tensor([row[1] for row in rows])
+    cut = data.draw(st.integers(0, len(rows)))
+    parts = []
+    for own in (slice(0, cut), slice(cut, None)):
+        with shared_batch(lambda count: mask.sum()):
+            parts.append(masked_mean(values[own], mask[own]))
+    assert sum(parts).item() == pytest.approx(masked_mean(values, mask).item(), rel=1e-12, abs=1e-12)
+    with shared_batch(lambda value: mask.sum() if value.dtype == torch.long else value * 2):
+        assert batch_mean(values, mask).item() == pytest.approx(2 * masked_mean(values, mask).item(), rel=1e-12, abs=1e-12)
 
 
 def test_a_mask_that_selects_nothing_gives_zero_and_no_gradient():

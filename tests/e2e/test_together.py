@@ -1,0 +1,50 @@
+"""`torchrun -m distill run`: one run, one report, one message, however many processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import together
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def launch(home, recipe_file, tmp_path, monkeypatch):
+    """launch(*arguments): `distill run` of the small recipe in two processes."""
+    timing = {"batch": [1], "sequence": [32], "min_runs": 3, "min_seconds": 0, "passes": 1, "rounds": 1, "repeats": 0}
+    plain = json.loads((home / recipe_file).read_text("utf-8"))
+    recipe = {**plain, "export": {"presets": ["fp32"]}, "measure": timing, "train": {"precision": "fp32", "evaluate_every": 0.5}}
+    (home / "together.yaml").write_text(json.dumps(recipe), "utf-8")
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: str):
+        return together.launch(2, "-m", "distill", "run", "together.yaml", *arguments)
+
+    return run
+
+
+def test_a_run_in_two_processes_is_one_run(launch, quick, tmp_path):
+    ended = launch("--out", str(tmp_path / "two"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("report: ") == 1
+    assert ended.stderr.count("signals: ") == 1
+    manifest = json.loads((tmp_path / "two" / "manifest.json").read_text("utf-8"))
+    facts = {entry["name"]: entry["facts"] for entry in manifest["stages"]}
+    assert facts["training"]["processes"] == 2
+    assert facts["signals"]["computed"] > 0
+    quick(tmp_path / "one", "train.dropout=0")
+    left, right = ([line for line in together.read_log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
+    assert [line["loss"] for line in right] == pytest.approx([line["loss"] for line in left], abs=1e-4)
+
+
+def test_when_the_first_process_fails_one_message_tells(launch, tmp_path):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine", "utf-8")
+    ended = launch("--out", str(tmp_path / "foreign"))
+    assert ended.returncode != 0
+    assert ended.stderr.count("this folder is not empty and holds no run") == 1
+    assert "of this run ended" not in ended.stderr
+    assert [item.name for item in (tmp_path / "foreign").iterdir()] == ["thesis.txt"]
