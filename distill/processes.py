@@ -107,6 +107,10 @@ def check_launch(recipe: Recipe, launch: Launch) -> None:
     place, hint = f"{launch.world} processes", "start the run in one process: distill run RECIPE"
     if recipe.train.engine == "textbrewer":
         raise UserError("TextBrewer's engine trains in one process", where="train.engine", got=place, expected="1", hint=hint)
+    for stage in recipe.stages:
+        if stage.convention == "textbrewer" or any(loss.name == "match" for loss in stage.losses):
+            asked = "convention: textbrewer" if stage.convention == "textbrewer" else "matches of chosen layers"
+            raise UserError(f"{asked} trains in one process", where=f"stages.{stage.name}", got=place, expected="1", hint=hint)
     if recipe.train.store_states is not None:
         raise UserError("inner states are stored by one process", where="train.store_states", got=place, expected="1", hint=hint)
     finetune = recipe.teacher.finetune

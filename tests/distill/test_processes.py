@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch.distributed import HashStore
@@ -53,24 +54,29 @@ def test_a_batch_that_does_not_divide_is_refused(overrides: list[str], world: in
         check_launch(recipe, Launch(0, world))
 
 
-@pytest.mark.parametrize(("name", "said"), [("sbert-sts", "teacher.finetune"), ("textbrewer", "train.engine")])
-def test_what_one_process_alone_can_do_is_refused_by_name(name: str, said: str, tmp_path: Path) -> None:
-    recipe = load_recipe("sbert-sts")
-    if name == "textbrewer":
-        data, label = {"train": "rows.tsv"}, ["hard_label"]
-        recipe = load_recipe(
-            {
-                "name": "x",
-                "task": "classification",
-                "teacher": "t",
-                "data": data,
-                "student": {"layers": 2},
-                "stages": [{"losses": label}],
-                "train": {"engine": "textbrewer", "select_by": "task_metric"},
-            }
-        )
+MATCH = {"name": "match", "layer_T": 2, "layer_S": 1, "feature": "hidden", "loss": "hidden_mse", "weight": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("train", "stage", "said"),
+    [
+        ({"engine": "textbrewer"}, {"losses": ["hard_label"]}, "train.engine"),
+        ({"store_states": "fp32"}, {"losses": ["hidden_mse"]}, "train.store_states"),
+        ({}, {"losses": ["soft_cross_entropy"], "convention": "textbrewer"}, "convention: textbrewer"),
+        ({}, {"losses": [MATCH]}, "matches of chosen layers"),
+    ],
+)
+def test_what_one_process_alone_can_do_is_refused_by_name(train: dict[str, Any], stage: dict[str, Any], said: str) -> None:
+    data, student = {"train": "rows.tsv"}, {"layers": 2}
+    recipe = {"name": "x", "task": "classification", "teacher": "t", "data": data, "student": student, "stages": [stage]}
+    recipe["train"] = {"select_by": "task_metric", **train}
     with pytest.raises(UserError, match=f"(?s){said}.*got: *2 processes"):
-        check_launch(recipe, Launch(0, 2))
+        check_launch(load_recipe(recipe), Launch(0, 2))
+
+
+def test_a_sentence_teacher_is_trained_in_one_process() -> None:
+    with pytest.raises(UserError, match=r"(?s)teacher\.finetune.*got: *2 processes"):
+        check_launch(load_recipe("sbert-sts"), Launch(0, 2))
 
 
 def test_a_sweep_is_refused_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
