@@ -17,7 +17,7 @@ from teachers.heads import HeadModel
 from teachers.store import EmbeddingStore
 
 from ..data.features import TaskCollator
-from ..errors import RunError
+from ..errors import ModelError, RunError
 from ..evaluate.outputs import Features, Predict, run_over, torch_predict
 from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
 from ..progress import note, track
@@ -67,6 +67,13 @@ def teacher_logits(
             note(f"signals: {len(found):,} rows of the teacher's logits from the cache")
             return found
         found = run_over(predict, features, collate, batch_size=batch_size, description="teacher logits")
+        broken = [row for row, values in enumerate(found) if not np.isfinite(values).all()]
+        if broken:
+            raise ModelError(
+                "the teacher gives NaN or infinity for a row",
+                where=f"row {broken[0] + 1}",
+                hint="remove the row, or check the teacher's weights",
+            )
         if order is not None:
             found = [np.ascontiguousarray(row[..., order]) for row in found]
         flat = np.concatenate([row.reshape(-1) for row in found]).astype(np.float32)

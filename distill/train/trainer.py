@@ -16,12 +16,18 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArgum
 
 from ..data.sampler import GroupDraw, LengthBucketSampler
 from ..errors import GateError
+from ..files import read_json, write_json
 from ..progress import TrainingView
-from .checkpoints import seal
+from ..stopping import asked, stop_if_asked
+from .checkpoints import seal, step_of
 from .judges import Judge
 from .log import StepLog
 from .objective import Objective
 from .states import without_twins
+
+SUMS = "sums.json"
+"""File of a checkpoint: what was summed since the last log line, and since which step."""
+MEND = "a lower learning_rate or precision fp32 usually mends it"
 
 Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 
@@ -52,7 +58,7 @@ class DistillTrainer(Trainer):
         draw: which rows an epoch holds; None takes each once.
         log_path: log.jsonl.
         stage: name of the stage.
-        resume_step: the step this training goes on from; later log lines are dropped.
+        resume: the checkpoint this training goes on from; later log lines are dropped.
     """
 
     def __init__(
@@ -66,14 +72,19 @@ class DistillTrainer(Trainer):
         draw: GroupDraw | None = None,
         log_path: Path,
         stage: str,
-        resume_step: int = 0,
+        resume: Path | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.judge = judge
         self.draw = draw
-        self.steps_log = StepLog(log_path, stage, resume_step)
-        self.part_sums: dict[str, Tensor] = {}
-        self.parts_since = resume_step
+        step = step_of(resume) if resume else 0
+        self.steps_log = StepLog(log_path, stage, step)
+        # the loss and its parts, summed since the last log line
+        self.sums: dict[str, Tensor | float] = {}
+        self.summed_since = step
+        if resume and (resume / SUMS).exists():
+            self.sums, self.summed_since = read_json(resume / SUMS)
+        self.rows: list[int] = []
         super().__init__(
             model=objective,
             args=arguments,
@@ -107,19 +118,36 @@ class DistillTrainer(Trainer):
         rows = inputs.pop("row")
         objective: Objective = self.accelerator.unwrap_model(model)
         objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
+        self.rows += rows.tolist()
         outputs = model(**inputs)
         if not torch.isfinite(outputs["loss"]):
             raise GateError(
                 "the loss is not a finite number",
                 where=self._place(),
                 got={name: float(value.detach()) for name, value in outputs.items()},
-                hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
+                hint=f"look at training rows {rows.tolist()[:16]}; {MEND}",
             )
         share = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
         for name, value in outputs.items():
-            if name != "loss":
-                self.part_sums[name] = self.part_sums.get(name, torch.zeros_like(value)) + value * share
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach() * share
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradient, before the optimizer uses it.
+
+        Raises:
+            GateError: it is not finite; the weights are still those of the step before.
+        """
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if not np.isfinite(float(norm)):
+            raise GateError(
+                "the gradient is not a finite number",
+                where=self._place(),
+                got=f"its norm is {float(norm)}, the loss is finite",
+                hint=f"look at training rows {self.rows[:16]}; {MEND}",
+            )
+        self.rows = []
+        return norm
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The judge's dev metrics, prefixed `eval_`.
@@ -146,18 +174,17 @@ class DistillTrainer(Trainer):
         if any(key.startswith("eval_") for key in logs):
             self.steps_log.write(step=step, epoch=self.state.epoch, dev={k.removeprefix("eval_"): v for k, v in logs.items()})
         elif "loss" in logs:
-            steps = max(1, step - self.parts_since)
-            norm = logs.get("grad_norm")
-            parts = {name: float(value) / steps for name, value in self.part_sums.items()}
-            self.part_sums, self.parts_since = {}, step
-            logs = {**logs, **{f"loss_{name}": value for name, value in parts.items()}}
+            steps = max(1, step - self.summed_since)
+            parts = {name: float(value) / steps for name, value in self.sums.items()}
+            self.sums, self.summed_since = {}, step
+            logs = {**logs, "loss": parts.pop("loss"), **{f"loss_{name}": value for name, value in parts.items()}}
             self.steps_log.write(
                 step=step,
                 epoch=self.state.epoch,
                 loss=logs["loss"],
                 losses=parts,
                 learning_rate=logs.get("learning_rate"),
-                grad_norm=norm if norm is not None and np.isfinite(norm) else None,  # one that overflowed is not JSON
+                grad_norm=logs.get("grad_norm"),
             )
         super().log(logs, start_time)
 
@@ -165,7 +192,10 @@ class DistillTrainer(Trainer):
         """Save, then seal: a checkpoint without its seal is not resumed from."""
         super()._save_checkpoint(model, trial)
         if self.args.should_save:
-            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            write_json(folder / SUMS, [{name: float(value) for name, value in self.sums.items()}, self.summed_since])
+            seal(folder)
+        stop_if_asked()
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Weights as safetensors; the pickled arguments that transformers adds are not kept: nothing here reads them."""
@@ -213,6 +243,8 @@ class StageCallback(TrainerCallback):
         self.view.tick()
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
+        if asked():  # a signal: the trainer stops once this step is saved
+            control.should_save = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Show the newest loss and its terms."""
