@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,19 +12,12 @@ from typing import NoReturn
 from .errors import DistillError, MissingExtra, shorten
 from .files import is_full_disk
 from .processes import speaks
+from .stopping import Stopped, deaf, listen
 
 _OURS = ("distill", "teachers", "students")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """What could steer a terminal, and what no UTF-8 can write: shown as an escape."""
 _debug = False
-
-
-class Stopped(BaseException):
-    """SIGINT or SIGTERM arrived. No Exception, so that nothing swallows it on the way out."""
-
-    def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number
-        super().__init__(number)
 
 
 def show_traceback(debug: bool) -> None:
@@ -36,8 +28,7 @@ def show_traceback(debug: bool) -> None:
 
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a command and exit: 0 done, 1 a gate failed, 2 the user's mistake, 3 ours, 130 or 143 interrupted."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    listen()
     try:
         command()
     except DistillError as error:
@@ -69,11 +60,8 @@ def needs_train(purpose: str) -> Iterator[None]:
         raise MissingExtra("train", package, purpose) from error
 
 
-def _stop(number: int, frame: object) -> NoReturn:
-    raise Stopped(number)
-
-
 def _end(message: str, code: int) -> NoReturn:
+    deaf()
     if not speaks():  # of several processes one tells what went wrong
         sys.exit(code)
     if _debug:

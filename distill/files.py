@@ -12,19 +12,21 @@ import logging
 import os
 import re
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from .errors import ModelError, RunError, nearest
+from .errors import ModelError, RunError, nearest, shorten
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?")
 MODEL_FILES = ("modules.json", "config.json")
 """One of these lies in every model folder: the first of sentence-transformers, the second of transformers."""
 
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _FULL = "free some space and run the same command again"
 _DISK = {
     errno.ENOSPC: ("the disk is full", _FULL),
@@ -183,12 +185,12 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
     """Hold the lock file `path` for the block. The system frees it when the process dies.
 
     Args:
-        path: lock file; created when absent, left in place.
+        path: lock file; created when absent, left in place, empty when nobody holds it.
         purpose: what the lock protects, for the error.
         wait: True to wait for the other holder, False to refuse at once.
 
     Raises:
-        RunError: another process holds it and `wait` is False.
+        RunError: another process holds it and `wait` is False, or the file system knows no locks.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,23 +200,51 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if not wait:
-                stream.seek(0)
-                owner = stream.read().strip() or "unknown process"
                 raise RunError(
                     f"{purpose} is in use",
                     where=str(path.parent),
-                    got=owner,
+                    got=_owner(stream)[0],
                     hint="wait until it ends, or give this run another name or folder",
                 ) from error
-            logger.warning("waiting for another process that holds %s", path.parent)
+            logger.warning("waiting for %s, which holds %s", _owner(stream)[0], path.parent)
             fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise RunError(
+                "this file system has no locks, so two runs could spoil each other's work",
+                where=str(path.parent),
+                got=error.strerror,
+                hint="choose a folder on another disk (--out, or DISTILL_CACHE for the teacher's store)",
+            ) from error
+        owner, host = _owner(stream)
+        if host not in (None, _host()):  # one that died on this machine holds nothing any more, and needs no word
+            logger.warning("%s was in use by %s, which never let go; if it still runs, stop one of the two", purpose, owner)
         stream.truncate(0)
-        stream.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%dT%H:%M:%S')}\n")
+        stream.write(json.dumps({"pid": os.getpid(), "host": _host(), "since": int(time.time())}) + "\n")
         stream.flush()
         try:
             yield
         finally:
+            with contextlib.suppress(OSError):
+                stream.truncate(0)
             fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def _owner(stream: IO[str]) -> tuple[str, str | None]:
+    """Who a lock file says that holds it, in words, and on which machine; None where it says nothing."""
+    stream.seek(0)
+    try:
+        found = json.loads(stream.read())
+        pid, host, since = int(found["pid"]), str(found["host"]), int(found["since"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown process", None
+    minutes = max(0, int(time.time()) - since) // 60
+    return f"pid {pid} on {shorten(host, 80)}, for {minutes // 60} h {minutes % 60} min", host
+
+
+def _host() -> str:
+    return socket.gethostname()
 
 
 def sha256_file(path: Path) -> str:

@@ -18,6 +18,7 @@ from .recipe import Recipe
 from .recipe_load import to_yaml
 from .report.words import public_name
 from .sealing import input_hashes, manifest_hash
+from .stopping import stop_if_asked
 
 PACKAGES = (
     "torch",
@@ -173,6 +174,7 @@ class RunDir:
             note(f"{name}: unchanged")
             self.through.append(name)
             return dict(done["facts"])
+        stop_if_asked()  # a signal that a library swallowed
         changed()
         start = time.perf_counter()
         facts = work()

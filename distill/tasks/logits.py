@@ -21,7 +21,7 @@ from teachers.state_rows import row_key
 from teachers.store import EmbeddingStore
 
 from ..data.features import TaskCollator
-from ..errors import RunError
+from ..errors import ModelError, RunError
 from ..evaluate.outputs import Features, Predict, run_over, torch_predict
 from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
 from ..progress import note, track
@@ -75,6 +75,13 @@ def teacher_logits(
             return found
         ask = _Asked(predict, features, collate, batch_size, ids, said)
         found = ask(range(len(features)), description="teacher logits")
+        broken = [row for row, values in enumerate(found) if not np.isfinite(values).all()]
+        if broken:
+            raise ModelError(
+                "the teacher gives NaN or infinity for a row",
+                where=f"row {broken[0] + 1}",
+                hint="remove the row, or check the teacher's weights",
+            )
         if order is not None:
             found = [np.ascontiguousarray(row[..., order]) for row in found]
         flat = np.concatenate([row.reshape(-1) for row in found]).astype(np.float32)

@@ -21,6 +21,7 @@ from ..files import atomic_folder, disk_errors, read_json, remembered, write_jso
 from ..processes import first, meet, world
 from ..progress import TrainingView, note
 from ..recipe import Recipe, StageSpec
+from ..stopping import finishing_step
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .judges import Judge
 from .objective import Objective
@@ -213,11 +214,12 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             draw=plan.draw,
             log_path=log,
             stage=stage.name,
-            resume_step=began,
+            resume=resume,
             callbacks=callbacks,
         )
         try:
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+            with finishing_step():
+                trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         finally:
             view.close()
         state = trainer.state

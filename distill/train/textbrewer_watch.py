@@ -91,9 +91,20 @@ class Watch:
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
 
     def before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """Clip the gradients of student and projections together; TextBrewer would leave the projections out."""
+        """Clip the gradients of student and projections together; TextBrewer would leave the projections out.
+
+        Raises:
+            GateError: the gradient is not finite; the weights are still those of the step before.
+        """
         weights = self.plan.objective.parameters()
         self.norm = float(nn.utils.clip_grad_norm_(weights, self.arguments.max_grad_norm))
+        if not math.isfinite(self.norm):
+            raise GateError(
+                "the gradient is not a finite number",
+                where=self._place(),
+                got=f"its norm is {self.norm}, the loss is finite",
+                hint=f"look at training rows {self.rows[:16]}; a lower learning_rate usually mends it",
+            )
 
     def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """One optimizer step is done: the log has its line where one is due."""
@@ -110,7 +121,7 @@ class Watch:
             loss=self.shown,
             losses=means,
             learning_rate=optimizer.param_groups[0]["lr"],
-            grad_norm=self.norm if math.isfinite(self.norm) else None,
+            grad_norm=self.norm,
         )
 
     def evaluate(self, model: nn.Module, step: int) -> None:

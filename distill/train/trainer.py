@@ -16,15 +16,21 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArgum
 
 from ..data.sampler import GroupDraw, LengthBucketSampler
 from ..errors import GateError
+from ..files import read_json, write_json
 from ..processes import first, leads, meet, rank, world
 from ..progress import TrainingView
-from .checkpoints import seal
+from ..stopping import asked, stop_if_asked
+from .checkpoints import seal, step_of
 from .judges import Judge
 from .log import StepLog
 from .matches import own_settings
 from .objective import Objective
 from .share import Share, part_loader
 from .states import without_twins
+
+SUMS = "sums.json"
+"""File of a checkpoint: what was summed since the last log line, and since which step."""
+MEND = "a lower learning_rate or precision fp32 usually mends it"
 
 Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
 
@@ -55,7 +61,7 @@ class DistillTrainer(Trainer):
         draw: which rows an epoch holds; None takes each once.
         log_path: log.jsonl.
         stage: name of the stage.
-        resume_step: the step this training goes on from; later log lines are dropped.
+        resume: the checkpoint this training goes on from; later log lines are dropped.
     """
 
     def __init__(
@@ -69,15 +75,21 @@ class DistillTrainer(Trainer):
         draw: GroupDraw | None = None,
         log_path: Path,
         stage: str,
-        resume_step: int = 0,
+        resume: Path | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         self.judge = judge
         self.draw = draw
+        step = step_of(resume) if resume else 0
         self.share = Share(rank(), world()) if world() > 1 else None
-        self.steps_log = StepLog(log_path, stage, resume_step, writes=leads())
-        self.part_sums: dict[str, Tensor] = {}
-        self.parts_since = resume_step
+        self.steps_log = StepLog(log_path, stage, step, writes=leads())
+        # the loss and its parts, summed since the last log line; of several processes each has its part
+        self.sums: dict[str, Tensor | float] = {}
+        self.summed_since = step
+        if resume and (resume / SUMS).exists():
+            sums, self.summed_since = read_json(resume / SUMS)
+            self.sums = sums if leads() else {}
+        self.rows: list[Tensor] = []
         super().__init__(
             model=objective,
             args=arguments,
@@ -127,18 +139,19 @@ class DistillTrainer(Trainer):
         rows = inputs.pop("row")
         objective: Objective = self.accelerator.unwrap_model(model)
         objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
+        self.rows.append(rows)
         outputs = model(**inputs) if self.share is None else self._shared(model, objective, inputs)
         if not torch.isfinite(outputs["loss"]):
             raise GateError(
                 "the loss is not a finite number",
                 where=self._place(),
                 got={name: float(value.detach()) for name, value in outputs.items()},
-                hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
+                hint=f"look at training rows {rows.tolist()[:16]}; {MEND}",
             )
         part = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
         for name, value in outputs.items():
-            if name != "loss":
-                self.part_sums[name] = self.part_sums.get(name, torch.zeros_like(value)) + value * part
+            many = world() if name == "loss" else 1  # see Share.scaled
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach() * (part / many)
         return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
 
     def _shared(self, model: torch.nn.Module, objective: Objective, inputs: dict[str, Any]) -> dict[str, Tensor]:
@@ -151,6 +164,23 @@ class DistillTrainer(Trainer):
                 return self.share.scaled(model(**inputs))
         finally:
             objective.share = None
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradient, before the optimizer uses it.
+
+        Raises:
+            GateError: it is not finite; the weights are still those of the step before.
+        """
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if not np.isfinite(float(norm)):
+            raise GateError(
+                "the gradient is not a finite number",
+                where=self._place(),
+                got=f"its norm is {float(norm)}, the loss is finite",
+                hint=f"look at training rows {torch.cat(self.rows).tolist()[:16]}; {MEND}",
+            )
+        self.rows = []
+        return norm
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The judge's dev metrics, prefixed `eval_`.
@@ -177,28 +207,36 @@ class DistillTrainer(Trainer):
         if any(key.startswith("eval_") for key in logs):
             self.steps_log.write(step=step, epoch=self.state.epoch, dev={k.removeprefix("eval_"): v for k, v in logs.items()})
         elif "loss" in logs:
-            steps = max(1, step - self.parts_since)
-            norm = logs.get("grad_norm")
-            sums = self.part_sums.values() if self.share is None else map(self.share.sum, self.part_sums.values())
-            parts = {name: float(value) / steps for name, value in zip(self.part_sums, sums, strict=True)}
-            self.part_sums, self.parts_since = {}, step
-            logs = {**logs, **{f"loss_{name}": value for name, value in parts.items()}}
+            steps = max(1, step - self.summed_since)
+            parts = {name: value / steps for name, value in self._summed().items()}
+            self.sums, self.summed_since = {}, step
+            logs = {**logs, "loss": parts.pop("loss"), **{f"loss_{name}": value for name, value in parts.items()}}
             self.steps_log.write(
                 step=step,
                 epoch=self.state.epoch,
                 loss=logs["loss"],
                 losses=parts,
                 learning_rate=logs.get("learning_rate"),
-                grad_norm=norm if norm is not None and np.isfinite(norm) else None,  # one that overflowed is not JSON
+                grad_norm=logs.get("grad_norm"),
             )
         super().log(logs, start_time)
+
+    def _summed(self) -> dict[str, float]:
+        """The loss and its parts since the last log line, over all processes."""
+        if self.share is None:
+            return {name: float(value) for name, value in self.sums.items()}
+        return {name: float(self.share.sum(torch.as_tensor(value, dtype=torch.float32))) for name, value in self.sums.items()}
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save, then seal: a checkpoint without its seal is not resumed from."""
         super()._save_checkpoint(model, trial)
+        sums = self._summed()
         meet()  # every process has written its random state
         if self.args.should_save:
-            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            write_json(folder / SUMS, [sums, self.summed_since])
+            seal(folder)
+        stop_if_asked()
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Weights as safetensors; the pickled arguments that transformers adds are not kept: nothing here reads them."""
@@ -246,6 +284,8 @@ class StageCallback(TrainerCallback):
         self.view.tick()
         if state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
+        if asked():  # a signal: the trainer stops once this step is saved
+            control.should_save = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Show the newest loss and its terms."""

@@ -89,19 +89,30 @@ class StageTrainer(SentenceTransformerTrainer):
             )
         return found
 
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """The norm of the gradient, which must be finite: after this the optimizer uses it."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        if not np.isfinite(float(norm)):
+            raise GateError(
+                "the gradient is not a finite number",
+                where=f"{self.where}, step {self.state.global_step}",
+                got=f"its norm is {float(norm)}, the loss is finite",
+                hint="a lower learning_rate or precision fp32 usually mends it",
+            )
+        return norm
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the line to the log, then hand it on."""
         step, epoch = self.state.global_step, self.state.epoch
         if f"eval_{DEV}" in logs:
             self.steps_log.write(step=step, epoch=epoch, dev={DEV: logs[f"eval_{DEV}"]})
         elif "loss" in logs:
-            norm = logs.get("grad_norm")
             self.steps_log.write(
                 step=step,
                 epoch=epoch,
                 loss=logs["loss"],
                 learning_rate=logs.get("learning_rate"),
-                grad_norm=norm if norm is not None and np.isfinite(norm) else None,
+                grad_norm=logs.get("grad_norm"),
             )
         super().log(logs, start_time)
 

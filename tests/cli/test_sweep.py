@@ -9,7 +9,7 @@ import pytest
 from compared import PredictedRun
 
 from distill.errors import GateError, ModelError
-from distill.exits import Stopped
+from distill.stopping import Stopped
 
 
 @pytest.fixture

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
 from distill.errors import RunError
-from distill.files import atomic_folder, atomic_write, disk_errors, is_full_disk, remembered
+from distill.files import atomic_folder, atomic_write, disk_errors, is_full_disk, lock, remembered
 
 SAFETENSORS = "Error while serializing: I/O error: No space left on device (os error 28)"
 TORCH = [
@@ -136,3 +140,64 @@ def test_what_is_remembered_is_found_once_and_again_where_it_is_damaged(tmp_path
     path.write_bytes(damage.encode("utf-8", "surrogatepass"))
     assert [remembered(path, find) for _ in range(2)] == [[0, 2], [0, 2]]
     assert len(calls) == 2
+
+
+def locked(path, wait=False):
+    with lock(path, "this store", wait=wait):
+        return path.read_text()
+
+
+def test_who_holds_a_lock_is_told_with_pid_machine_and_age(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    with lock(path, "this store", wait=False):
+        later = time.time() + 2 * 3600 + 65
+        monkeypatch.setattr("distill.files.time.time", lambda: later)
+        with pytest.raises(RunError, match="this store is in use") as caught:
+            locked(path)
+    assert caught.value.got == f"pid {os.getpid()} on {socket.gethostname()}, for 2 h 1 min"
+    assert path.read_text() == ""
+
+
+def test_a_lock_of_a_process_that_was_killed_is_free_at_once(tmp_path, caplog):
+    program = f"""
+import sys, time, pathlib
+from distill.files import lock
+with lock(pathlib.Path({str(tmp_path / "lock")!r}), "this store", wait=False):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(RunError, match="in use") as caught:
+        locked(tmp_path / "lock")
+    assert caught.value.got.startswith(f"pid {process.pid} on ")
+    process.kill()
+    process.wait()
+    assert f'"pid": {process.pid}' in (tmp_path / "lock").read_text()
+    assert f'"pid": {os.getpid()}' in locked(tmp_path / "lock")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("content", ["", "pid 12 since 2024-01-01", "[]", '{"pid": "x"}', "\x00"])
+def test_a_lock_file_that_says_nothing_is_free(tmp_path, content, caplog):
+    (tmp_path / "lock").write_text(content)
+    locked(tmp_path / "lock")
+    assert caplog.records == []
+
+
+def test_a_lock_that_another_machine_never_let_go_is_told(tmp_path, caplog):
+    """Where a shared disk passes no locks on, the two could not see each other."""
+    (tmp_path / "lock").write_text('{"pid": 12, "host": "elsewhere", "since": 0}')
+    locked(tmp_path / "lock")
+    assert "in use by pid 12 on elsewhere, for " in caplog.text
+    assert (tmp_path / "lock").read_text() == ""
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def none(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("distill.files.fcntl.flock", none)
+    with pytest.raises(RunError, match="no locks") as caught:
+        locked(tmp_path / "lock")
+    assert "DISTILL_CACHE" in caught.value.hint

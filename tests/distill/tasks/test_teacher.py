@@ -223,6 +223,20 @@ def test_tokens_of_a_trimmed_student_are_read_as_the_teachers(heads, cache):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+def test_logits_that_are_not_finite_name_their_row_and_are_not_kept(heads, cache, monkeypatch):
+    def broken(*arguments, **options):
+        found = run_over(*arguments, **options)
+        found[3][0, 1] = np.nan
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distill.tasks.logits.run_over", broken)
+        with pytest.raises(ModelError, match="NaN or infinity") as caught:
+            ask(heads["tokens"], "tokens")
+    assert caught.value.where == "row 4"
+    assert all(np.isfinite(row).all() for row in ask(heads["tokens"], "tokens"))
+
+
 def test_tokenizers_are_told_apart(heads):
     head = heads["classification"]
     again = tiny.tokenizer()

@@ -101,11 +101,26 @@ def test_the_best_checkpoint_is_kept_and_not_the_last(train, monkeypatch):
     assert (stage["best_step"], stage["best_value"], stage["steps"], stage["stopped"]) == (6, 0.9, 12, "planned end")
 
 
-def test_a_gradient_that_overflowed_is_null_in_the_log(train, monkeypatch):
-    """Its loss was finite: the next step's tells whether the weights survived."""
-    monkeypatch.setattr("accelerate.Accelerator.clip_grad_norm_", lambda *args, **options: torch.tensor(float("inf")))
-    found = train(stages=[{"epochs": 0.5}])
-    assert [entry["grad_norm"] for entry in found.log if "loss" in entry] == [None] * 6
+@pytest.mark.parametrize(("accumulation", "rows"), [(1, 8), (2, 16)])
+def test_a_gradient_that_is_not_finite_stops_before_the_step(train, monkeypatch, accumulation, rows):
+    """The loss is finite still: the next step's would name other rows, and the weights would be lost."""
+    before = []
+
+    def broken(self, logs, start_time=None):
+        before.append({name: weight.clone() for name, weight in self.model.named_parameters()})
+        weight = next(weight for weight in self.model.parameters() if weight.requires_grad)
+        weight.register_hook(lambda gradient: gradient * float("nan"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.DistillTrainer, "log", broken)
+        with pytest.raises(GateError, match="the gradient is not a finite number") as caught:
+            train(stages=[{"epochs": 1}], gradient_accumulation=accumulation, touch=before.append)
+    student = before[0]
+    assert "step 1" in caught.value.where
+    assert len(caught.value.hint.split("[")[1].split("]")[0].split(",")) == rows
+    weights = dict(student.model.named_parameters())
+    assert all(torch.equal(before[1][f"student.{name}"], weight) for name, weight in weights.items())
+    assert all(weight.isfinite().all() for weight in weights.values())
 
 
 def test_a_cosine_between_different_widths_is_refused_before_training(train, tmp_path):

@@ -70,3 +70,29 @@ def test_numbers_that_json_does_not_know_are_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         log.write(step=1, loss=float("nan"))
     assert lines(tmp_path / "log.jsonl") == []
+
+
+def losses(path):
+    return [(entry["step"], entry.get("spike")) for entry in map(json.loads, path.read_text("utf-8").splitlines())]
+
+
+def test_a_loss_that_jumps_is_told_and_marked(tmp_path, capsys):
+    path = tmp_path / "log.jsonl"
+    values = [2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 7.5, 1.0, 5.0]
+    log = StepLog(path, "main")
+    for step, value in enumerate(values[:6]):
+        log.write(step=step, loss=value)
+    log = StepLog(path, "main", resume_step=5)  # goes on: what is usual is read from the lines
+    for step, value in list(enumerate(values))[6:]:
+        log.write(step=step, loss=value)
+    assert losses(path) == [*((step, None) for step in range(6)), (6, 7.5), (7, None), (8, None)]
+    assert "loss 7.5 at step 6 is 7.5 times the median of the last 6 lines" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_loss_near_nothing_does_not_jump(tmp_path):
+    """Where everything is learned the last digits go up and down."""
+    path = tmp_path / "log.jsonl"
+    log = StepLog(path, "main")
+    for step, value in enumerate([1.0, *[1e-9] * 8, 1e-7, 0.0]):
+        log.write(step=step, loss=value)
+    assert {spike for _, spike in losses(path)} == {None}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 import torch
 
+from distill import stopping
 from distill.errors import GateError
 from distill.train import judges, trainer
 from distill.train import stages as rooms
@@ -63,6 +65,45 @@ def test_a_killed_run_ends_as_if_it_never_was(train, tmp_path, step, options):
     again = train("killed", **options)
     assert again.facts["stages"][0]["resumed_at"] == step - step % int(options.get("evaluate_every", 5))
     assert whole.facts["stages"][0]["best_step"] == again.facts["stages"][0]["best_step"]
+    assert_same(whole, again)
+
+
+def test_a_checkpoint_between_two_log_lines_keeps_what_was_summed(train, monkeypatch):
+    """Lines at 4, 8, 12, 16, 20: the one at 16 holds step 13 to 15, which were trained before the kill."""
+    monkeypatch.setattr(rooms, "LOG_LINES", 8)
+    options = {"evaluate_every": 5}
+    whole = train("whole", **options)
+    assert [entry["step"] for entry in whole.log if "loss" in entry][:4] == [4, 8, 12, 16]
+    killed(train, "killed", 18, **options)
+    assert_same(whole, train("killed", **options))
+
+
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 7), (signal.SIGTERM, 10), (signal.SIGTERM, 36)])
+def test_a_signal_saves_the_step_that_it_falls_into(train, tmp_path, monkeypatch, number, step):
+    monkeypatch.setattr(rooms, "LOG_LINES", 8)
+    whole = train("whole")
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = trainer.DistillTrainer.compute_loss
+
+    def struck(self, *args, **options):
+        if self.state.global_step == step - 1:
+            signal.raise_signal(number)
+        return before(self, *args, **options)
+
+    stopping.listen()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer.DistillTrainer, "compute_loss", struck)
+            with pytest.raises(stopping.Stopped) as caught:
+                train("stopped")
+    finally:
+        stopping.listen()  # forgets the signal
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+    assert caught.value.exit_code == 128 + number
+    assert checkpoints(tmp_path, "stopped")[-1] == step
+    again = train("stopped")
+    assert again.facts["stages"][0]["resumed_at"] == step
     assert_same(whole, again)
 
 

@@ -1,0 +1,80 @@
+"""SIGINT and SIGTERM: at once where nothing can be saved, after the step where it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+_asked: int | None = None
+_finishing = False
+_deaf = False
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived. No Exception, so that nothing swallows it on the way out.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__(number)
+
+
+def listen() -> None:
+    """Let both signals raise `Stopped`, or be noted inside `finishing_step`. The command line calls it, the library never."""
+    global _asked, _deaf
+    _asked, _deaf = None, False
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+
+
+def deaf() -> None:
+    """Hear neither signal any more: the process is about to end, and says its last word."""
+    global _deaf
+    _deaf = True
+
+
+def asked() -> bool:
+    """Whether a signal arrived."""
+    return _asked is not None
+
+
+def stop_if_asked() -> None:
+    """Stop here, where everything is saved, if a signal arrived.
+
+    Raises:
+        Stopped: one did.
+    """
+    if _asked is not None:
+        raise Stopped(_asked)
+
+
+@contextlib.contextmanager
+def finishing_step() -> Iterator[None]:
+    """Within the block the first signal is only noted: the block asks `asked`, saves, and calls `stop_if_asked`.
+
+    A second one stops at once. Where several processes train together each would stop at a step of its own: there the first
+    one does so too.
+    """
+    global _finishing
+    _finishing = os.environ.get("WORLD_SIZE", "1") == "1"
+    try:
+        yield
+        stop_if_asked()
+    finally:
+        _finishing = False
+
+
+def _stop(number: int, frame: object) -> None:
+    global _asked
+    if _deaf:
+        return
+    first, _asked = _asked is None, number
+    if first and _finishing:
+        os.write(2, b"stopping when this step is saved; once more stops at once\n")
+        return
+    raise Stopped(number)
