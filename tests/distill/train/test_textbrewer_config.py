@@ -124,7 +124,7 @@ def as_its_users_run_it(config, task, tmp_path):
     ours = projections_of(matches, 42, theirs=True)  # both start from the same weights; its own come from torch's generator
     for spec, projection in zip(matches, made.projs, strict=True):
         if projection is not None:
-            assert all(0 < float(weight.std()) < 0.03 or not weight.any() for weight in projection.parameters())
+            assert all(0 < float(weight.detach().std()) < 0.03 or not weight.any() for weight in projection.parameters())
             projection.load_state_dict(ours[spec.term].state_dict())
     with made:
         student.eval()  # without dropout, as the recipe trains
