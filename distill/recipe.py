@@ -121,7 +121,7 @@ class TrainSpec(Schema):
     """How every stage is trained.
 
     Attributes:
-        engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's GeneralDistiller on the losses that both
+        engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's distillers on the losses that both
             define, without resume or mixed precision.
         precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
         select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
@@ -293,6 +293,7 @@ class Recipe(Schema):
             )
         if self.train.engine == "textbrewer" and embedding:
             raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
+        self._teachers()
         self._finetune()
         self._stored_states()
         self._data_of_task()
@@ -308,6 +309,19 @@ class Recipe(Schema):
             raise ValueError("train.store_states: a stage with mlm or mlm_kl masks other tokens at every step; leave it out")
         if self.train.engine == "textbrewer":
             raise ValueError("train.store_states belongs to train.engine trainer; TextBrewer runs the teacher beside the student")
+
+    def _teachers(self) -> None:
+        """What several teachers allow."""
+        if not self.teacher.others:
+            return
+        if self.task == "embedding":
+            raise ValueError("teacher.others goes with the tasks with predictions; a sentence student has one teacher")
+        if self.teacher.finetune is not None:
+            raise ValueError("teacher.finetune trains one teacher: train each in a run of its own, then name them here")
+        if any(loss.name in STATES for stage in self.stages for loss in stage.losses):
+            raise ValueError("several teachers have one mean of predictions, but no inner states: leave out such losses")
+        if self.student.kind == "layers" and self.student.start == "teacher":
+            raise ValueError(f"of several teachers, student.from names the one to cut: {self.teacher.model}, or another model")
 
     def _data_of_task(self) -> None:
         """Which data a task has."""

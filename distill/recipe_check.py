@@ -14,6 +14,7 @@ from .files import is_model_folder, locate_model
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
+from .recipe_convention import convention_notes
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
 Check = Callable[[SourceSpec], list[DistillError]]
@@ -55,6 +56,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
     problems += [*_parallel(resolved, notes), *_teaching(resolved, notes), *check_augment(resolved, notes)]
     problems += _measuring(resolved)
+    notes += convention_notes(resolved.stages)
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:
@@ -64,6 +66,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
 
 def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
     named = {} if "teacher" in given else {"teacher.model": recipe.teacher.model}
+    named |= {f"teacher.others.{number}": name for number, name in enumerate(recipe.teacher.others)}
     start = recipe.student.start
     if start != "teacher":
         named["student.from"] = start

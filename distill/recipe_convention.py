@@ -55,6 +55,17 @@ def task_problem(losses: Sequence[Any], convention: str, task: str) -> str | Non
     return None
 
 
+def convention_notes(stages: Sequence[Any]) -> list[str]:
+    """What to know of TextBrewer's convention before a run: attention losses that hardly count."""
+    return [
+        f"stages.{number}: by TextBrewer's convention {names[0]} compares probabilities, and is hundreds of times smaller than "
+        "of raw scores (docs/textbrewer.md)"
+        for number, stage in enumerate(stages)
+        if stage.convention == "textbrewer"
+        and (names := [name for loss in stage.losses if (name := getattr(loss, "loss", loss.name)).startswith("attention")])
+    ]
+
+
 def told(match: Match) -> str:
     """A match as errors name it."""
     return match.origin or f"match {match.term}"

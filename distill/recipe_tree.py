@@ -18,6 +18,9 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
         tree["train"] = {"select_by": "task_metric", **train} if isinstance(train, Mapping) else train
     if isinstance(tree.get("teacher"), str):
         tree["teacher"] = {"model": tree["teacher"]}
+    if isinstance(tree.get("teacher"), (list, tuple)) and tree["teacher"]:
+        first, *others = tree["teacher"]
+        tree["teacher"] = {**(first if isinstance(first, Mapping) else {"model": first}), "others": others}
     if isinstance(tree.get("stages"), (list, tuple)):
         tree["stages"] = [_stage(stage) for stage in tree["stages"]]
     return tree

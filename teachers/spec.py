@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
@@ -86,6 +86,8 @@ class TeacherSpec(BaseModel):
 
     Attributes:
         model: hub id, folder, or `package:IMPORT_NAME` (an installed package that ships a model folder).
+        others: more teachers of a labelled task, named as `model` is: the student learns from the mean of their logits.
+            `teacher: [A, B]` is short for this.
         prompt: text put before every sentence ("query: "), or the name of a prompt the model defines.
             None keeps the model's own default prompt.
         max_length: longest input in tokens; None keeps the model's own.
@@ -97,6 +99,7 @@ class TeacherSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(min_length=1)
+    others: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     prompt: str | None = None
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     revision: str | None = None

@@ -21,6 +21,7 @@ from distill.train.inner import InnerTeacher
 from distill.train.task import model_logits
 from distill.train.task_engine import train_task
 from distill.train.textbrewer import train_textbrewer
+from teachers.ensemble_heads import EnsembleHead
 from teachers.heads import CLASSES
 
 ENGINES = {"trainer": train_task, "textbrewer": train_textbrewer}
@@ -99,11 +100,14 @@ def run(
     touch: Any = None,
     folder: str | None = None,
     labelled: int | None = None,
+    teachers: int = 1,
     **values: Any,
 ) -> Trained:
     """Train a small student of a teacher of 4 layers with one engine, its files below `root`."""
     recipe = recipe_of(task, stages, **values)
     teacher, student = model(task, 4, width, 1), model(task, 2, 32, 2)
+    if teachers > 1:
+        teacher = EnsembleHead([teacher, *(model(task, 4, width, 10 + number) for number in range(1, teachers))])
     tokenizer = tiny.tokenizer()
     collate = make_collator(task, tokenizer)
     names = LabelSet(LABELS.get(task, ()))

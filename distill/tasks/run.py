@@ -42,7 +42,7 @@ from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
 from .logits import Later, teacher_logits
 from .proof import TaskModel
-from .teacher import check_trained, finetune, head_key, label_order, reorder_head
+from .teacher import check_trained, finetune, head_key, join_heads, label_order, reorder_head
 from .variants import add_variants, has_variants, restore_variants
 
 
@@ -114,14 +114,21 @@ class TaskRun:
     def _load_teacher(self, labels: LabelSet) -> None:
         """The teacher, its labels matched with the data's by name; and the model that the student starts from."""
         spec, recipe = self.recipe.teacher, self.recipe
-        self.teacher = load_head(
-            spec.model,
-            recipe.task,  # type: ignore[arg-type]
-            labels=labels.names,
-            max_length=spec.max_length,
-            revision=spec.revision,
-            seed=recipe.seed,
+        first, *others = (
+            load_head(
+                name,
+                recipe.task,  # type: ignore[arg-type]
+                labels=labels.names,
+                max_length=spec.max_length,
+                revision=spec.revision if name == spec.model else None,
+                seed=recipe.seed,
+            )
+            for name in (spec.model, *spec.others)
         )
+        self.teacher = first
+        if others:
+            self.teacher = join_heads([first, *others], labels, recipe.data.labels)
+            note(f"teacher: the mean of {len(others) + 1}; its size and speed are told of the first alone")
         if spec.finetune is None:
             check_trained(self.teacher)
         self.order = None if self.teacher.untrained else label_order(self.teacher, labels, recipe.data.labels)
@@ -129,7 +136,7 @@ class TaskRun:
             reorder_head(self.teacher.model, self.order, labels)
             self.teacher.labels, self.order = labels.names, None
         name = recipe.student.start
-        self.start = self.teacher
+        self.start = first
         if name != "teacher":
             self.start = load_head(name, recipe.task, labels=labels.names, seed=recipe.seed)  # type: ignore[arg-type]
 
@@ -226,7 +233,7 @@ class TaskRun:
         config = self.teacher.model.config
         return {
             **(card_fields(place) if place.is_dir() else {}),
-            "model": public_name(self.teacher.name),
+            "model": " + ".join(map(public_name, (self.recipe.teacher.model, *self.recipe.teacher.others))),
             "layers": getattr(config, "num_hidden_layers", None),
             "dim": getattr(config, "hidden_size", None),
             "max_length": self.teacher.max_length,

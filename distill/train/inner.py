@@ -25,7 +25,7 @@ from ..recipe_match import Match, term_of
 from .fit import check_fit, relation_heads
 from .layer_map import LayerPairs, in_words, resolve_layer_map
 from .masked import MaskedLMLosses
-from .matches import attention_of, check_matches, match_loss, projections_of, wanted_of
+from .matches import attention_match, attention_of, check_matches, hidden_match, projections_of, wanted_of
 from .stored import states_in
 from .weights import weight_of
 
@@ -190,7 +190,9 @@ class InnerLosses(nn.Module):
         if isinstance(spec, Match):
             name = spec.term if spec.proj else None
             mapped = nn.Identity() if name is None else self.projections[name]
-            return match_loss(spec, student, teacher, mask, mapped, theirs=self.convention == "textbrewer")
+            if isinstance(spec.layer_T, int) and isinstance(spec.layer_S, int) and spec.feature == "attention":
+                return attention_match(spec, *self._scores(student, teacher, (spec.layer_T, spec.layer_S), 0.0), mask)
+            return hidden_match(spec, student, teacher, mask, mapped, theirs=self.convention == "textbrewer")
         if spec.name in ON_SCORES:
             loss, fill = ON_SCORES[spec.name], 0.0 if spec.name == "attention_mse" else -torch.inf
             return _sum(loss(*self._scores(student, teacher, pair, fill), mask) for pair in self.pairs)
@@ -210,10 +212,13 @@ class InnerLosses(nn.Module):
         return special[spec.name](spec, student, teacher, mask)
 
     def _scores(self, student: States, teacher: States, pair: tuple[int, int], fill: float) -> tuple[Tensor, Tensor]:
-        """Raw scores of a pair of layers; `fill` in both where the teacher's layer does not look: too far from the token."""
+        """Raw scores of a pair of layers; `fill` in both where the teacher's layer does not look: too far from the token.
+
+        By TextBrewer's convention probabilities, which are 0 where a layer does not look.
+        """
         ours, theirs = student.attention_scores[pair[1]], teacher.attention_scores[pair[0]]
         window = self.shapes[1].windows[pair[0]]
-        if window is None:
+        if window is None or self.convention == "textbrewer":
             return ours, theirs
         place = torch.arange(ours.shape[-1], device=ours.device)
         far = (place[:, None] - place[None, :]).abs() > window

@@ -31,25 +31,31 @@ TEXTBREWER_STD = 0.02
 """Of the weights that TextBrewer's projections start with."""
 
 
-def match_loss(
-    spec: Match, student: States, teacher: States, mask: Tensor, mapped: Callable[[Tensor], Tensor], *, theirs: bool
-) -> Tensor:
-    """One match, unweighted.
+def attention_match(spec: Match, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """A match of attention, unweighted.
 
     Args:
         spec: of the recipe.
-        student, teacher: inner states of one batch; of attention, what `attention_of` makes of it.
+        student, teacher: raw scores or probabilities of its two layers, [B, H, L, L].
+        mask: [B, L].
+    """
+    if spec.loss in ONE_HEAD:
+        student, teacher = (getattr(side, ONE_HEAD[spec.loss])(1, keepdim=True) for side in (student, teacher))
+    return ATTENTION[spec.loss](student, teacher, mask)
+
+
+def hidden_match(
+    spec: Match, student: States, teacher: States, mask: Tensor, mapped: Callable[[Tensor], Tensor], *, theirs: bool
+) -> Tensor:
+    """A match of hidden states, unweighted.
+
+    Args:
+        spec: of the recipe.
+        student, teacher: inner states of one batch.
         mask: [B, L].
         mapped: the match's projection.
         theirs: whether TextBrewer's definitions are wanted.
     """
-    if spec.feature == "attention":
-        assert isinstance(spec.layer_S, int), "the schema refuses two layers of attention"
-        assert isinstance(spec.layer_T, int), "the schema refuses two layers of attention"
-        ours, other = student.attention_scores[spec.layer_S], teacher.attention_scores[spec.layer_T]
-        if spec.loss in ONE_HEAD:
-            ours, other = (getattr(side, ONE_HEAD[spec.loss])(1, keepdim=True) for side in (ours, other))
-        return ATTENTION[spec.loss](ours, other, mask)
     states = [mapped(hidden_state(student, layer)) for layer in layers_of(spec.layer_S)]
     goals = [hidden_state(teacher, layer) for layer in layers_of(spec.layer_T)]
     if spec.loss in HIDDEN:

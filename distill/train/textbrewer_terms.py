@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from teachers.capture import States
 
+from ..errors import UserError
 from ..losses.schedule import weight_at
 from ..losses.textbrewer import probability_shift
 from ..recipe_losses import PREDICTION, HardLabel, LogitsMSE, LossSpec, SoftCrossEntropy, Tempered
@@ -174,6 +175,7 @@ def _matches(
     """Every loss between inner states, layer by layer, with its projection; the names of their terms go into `names`."""
     matches: list[dict[str, Any]] = []
     projections: list[nn.Module | None] = []
+    _looks_everywhere(inner)
     for spec in inner.specs:
         assert spec.name not in PREDICTION, "inner losses alone"
         if isinstance(spec, Match):
@@ -198,6 +200,24 @@ def _matches(
             places = ("-".join(map(str, place)) if isinstance(place, list) else str(place) for place in (student, teacher))
             names["_".join(["unweighted", feature, loss, *places])] = (spec.name, spec.weight)
     return matches, projections
+
+
+def _looks_everywhere(inner: InnerLosses) -> None:
+    """Refuse raw scores of local attention, of which TextBrewer would compare those that no layer looks at.
+
+    Raises:
+        UserError: a teacher's layer whose scores are compared looks at its neighbours alone.
+    """
+    windows = inner.shapes[1].windows
+    layers = inner.captures[1].wanted.attention_scores if inner.convention == "distill" else ()
+    local = sorted(layer for layer in layers if windows[layer] is not None)
+    if local:
+        raise UserError(
+            "TextBrewer compares attention scores of any two tokens, and these layers of the teacher look at near ones alone",
+            where="train.engine",
+            got=f"attention of the layers {local}, counted from 0",
+            expected="trainer, or convention textbrewer in the stage",
+        )
 
 
 def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], tuple[int, int]]]:

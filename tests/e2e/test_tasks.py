@@ -15,7 +15,7 @@ import transformers
 from compared import same_as_itself
 
 import distill
-from distill.errors import ModelError
+from distill.errors import ModelError, UserError
 from distill.files import sha256_file
 from distill.train.task import model_logits
 from students.heads import load_head_student
@@ -509,3 +509,24 @@ def test_the_other_engine_trains_the_same_student(train, tmp_path):
     for one, two in zip(first, second, strict=True):
         assert one["losses"] == pytest.approx(two["losses"], abs=1e-5)
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+
+
+def test_a_textbrewer_configuration_trains_a_student(train, tmp_path):
+    """Read from its file, refused by file and key where the models have no such layer, and not needed again."""
+    file = tmp_path / "distill_config.json"
+    match = {"layer_T": 4, "layer_S": 2, "feature": "hidden", "loss": "hidden_mse", "weight": 1}
+    teacher = {"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.5, **QUICK}}
+    asked = recipe("classification", stages=[{"losses_from": str(file), "max_steps": 2, **QUICK}], teacher=teacher)
+    file.write_text(json.dumps({"temperature": 8, "intermediate_matches": [match]}), "utf-8")
+    with pytest.raises(UserError, match=r"distill_config.json: intermediate_matches.0.layer_T") as caught:
+        distill.run(asked, out=tmp_path / "refused")
+    assert caught.value.exit_code == 2
+    file.write_text(json.dumps({"temperature": 8, "intermediate_matches": [match | {"layer_T": 3}]}), "utf-8")
+    train(asked, tmp_path / "run")
+    assert [set(line["losses"]) for line in log(tmp_path / "run") if "losses" in line] == [
+        {"soft_cross_entropy", "hidden_mse_2_3"}
+    ] * 2
+    file.unlink()
+    before = keys(tmp_path / "run")
+    train(tmp_path / "run" / "recipe.yaml", tmp_path / "run")
+    assert keys(tmp_path / "run") == before

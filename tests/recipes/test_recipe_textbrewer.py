@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill.errors import RecipeError, UserError
+from distill.recipe_check import check_recipe
 from distill.recipe_load import load_recipe, to_yaml
 from distill.recipe_match import Match
 from distill.recipe_textbrewer import losses_of
@@ -171,6 +172,14 @@ def test_what_is_no_file(recipe, value):
     tree = recipe({})
     tree["stages"][0]["losses_from"] = value
     assert "stages.0.losses_from" in refused(tree)
+
+
+@pytest.mark.parametrize(("convention", "count"), [("textbrewer", 1), ("distill", 0)])
+def test_attention_that_hardly_counts_is_noted(recipe, convention, count):
+    match = {"layer_T": 1, "layer_S": 0, "feature": "attention", "loss": "attention_mse", "weight": 1}
+    tree = recipe({"intermediate_matches": [match]}, convention=convention)
+    notes = check_recipe(tree, given=("teacher", "train"))
+    assert sum("stages.0: by TextBrewer's convention attention_mse" in text for text in notes) == count
 
 
 json_values = st.recursive(

@@ -23,6 +23,7 @@ from distill.recipe import StageSpec
 from distill.recipe_losses import INNER
 from distill.train.inner import InnerTeacher
 from distill.train.objective import EmbeddingObjective, set_dropout
+from distill.train.textbrewer_terms import _looks_everywhere
 from teachers.capture import Capture, Wanted
 
 PAIRS = ((1, 0), (3, 1))  # uniform, of 4 layers and 2: (teacher, student)
@@ -198,6 +199,27 @@ def test_where_a_local_layer_does_not_look_there_is_nothing_to_learn(name):
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
     found.backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in student.parameters())
+
+
+@pytest.mark.parametrize("convention", ["distill", "textbrewer"])
+def test_a_match_of_a_local_layer(convention):
+    """By our convention scores where the teacher's layer looks; by TextBrewer's probabilities, as its users have them."""
+    student, teacher, batch = student_of(48, "modernbert"), inner.fresh("modernbert"), inner.features("modernbert")
+    mask = batch["attention_mask"]
+    with torch.no_grad():
+        ours, theirs = (inner.eager(model)(**batch, output_attentions=True).attentions for model in (student, teacher))
+    match = {"name": "match", "feature": "attention", "loss": "attention_mse", "layer_T": 1, "layer_S": 1, "weight": 2}
+    losses = listen(student, match, teacher=teacher, convention=convention)
+    if convention == "distill":
+        with pytest.raises(UserError, match="near ones alone"):
+            _looks_everywhere(losses)
+        named = listen(student_of(48, "modernbert"), "attention_mse", teacher=inner.fresh("modernbert"), layer_map=[[1, 1]])
+        wanted = compare(named.captures[0].encoder, named, batch)["attention_mse"]
+    else:
+        _looks_everywhere(losses)
+        wanted = attention_mse(ours[1], theirs[1], mask)
+    found = compare(student, losses, batch)
+    torch.testing.assert_close(found["attention_mse_1_1"], 2 * wanted, rtol=1e-4, atol=1e-7)
 
 
 def test_weights_and_schedules():

@@ -8,6 +8,7 @@ import warnings
 import pytest
 import textbrewer
 import tiny
+import torch
 import transformers
 from engines import ENGINES, LABELS, ROWS, assert_same_steps, examples, model, run
 from safetensors.torch import load_file
@@ -92,6 +93,14 @@ def write(folder, config):
     return str(path)
 
 
+def first_batch(task):
+    """What the first step of a run sees."""
+    rows = make_features(task, examples(task, 0, ROWS), tiny.tokenizer(), 64, labels=LabelSet(LABELS[task]), stride=8)
+    batch = next(iter(Epochs(rows, make_collator(task, tiny.tokenizer()), 8, 42)))
+    batch.pop("row")
+    return batch
+
+
 def as_its_users_run_it(config, task, tmp_path):
     """Losses of TextBrewer's first step: its own distiller, models with eager attention, and the adaptors of its examples."""
     teacher, student = model(task, 4, 48, 1), model(task, 2, 32, 2)
@@ -115,21 +124,20 @@ def as_its_users_run_it(config, task, tmp_path):
     ours = projections_of(matches, 42, theirs=True)  # both start from the same weights; its own come from torch's generator
     for spec, projection in zip(matches, made.projs, strict=True):
         if projection is not None:
-            assert all(0 < float(weight.std()) < 0.03 or not weight.any() for weight in projection.parameters())
+            assert all(0 < float(weight.detach().std()) < 0.03 or not weight.any() for weight in projection.parameters())
             projection.load_state_dict(ours[spec.term].state_dict())
-    rows = make_features(task, examples(task, 0, ROWS), tiny.tokenizer(), 64, labels=LabelSet(LABELS[task]), stride=8)
-    batch = next(iter(Epochs(rows, make_collator(task, tiny.tokenizer()), 8, 42)))
-    batch.pop("row")
     with made:
         student.eval()  # without dropout, as the recipe trains
-        total, parts = made.train_on_batch(batch, {})
+        total, parts = made.train_on_batch(first_batch(task), {})
     weights = {"unweighted_kd_loss": made.d_config.kd_loss_weight, "unweighted_hard_label_loss": made.d_config.hard_label_weight}
     names = {"unweighted_kd_loss": {"ce": "soft_cross_entropy", "mse": "logits_mse"}[made.d_config.kd_loss_type]}
     names["unweighted_hard_label_loss"] = "hard_label"
     for spec, one in zip(matches, made.d_config.intermediate_matches, strict=True):
         key = f"unweighted_{spec.feature}_{term_of(spec)}"
         weights[key], names[key] = one.weight, term_of(spec)
-    return float(total), {names[key]: float(value) * weights[key] for key, value in parts.items()}
+    return float(total.detach()), {
+        names[key]: float(torch.as_tensor(value).detach()) * weights[key] for key, value in parts.items()
+    }
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -315,3 +323,25 @@ def test_which_distiller_runs(train, monkeypatch, config, name):
     monkeypatch.setattr(textbrewer_engine.Basic, "write_loss", told)
     train("textbrewer", config)
     assert ran == [name]
+
+
+@pytest.mark.parametrize("task", ["classification", "tokens"])
+def test_several_teachers_are_textbrewers_mean(train, tmp_path, task):
+    """Our stored mean of three teachers' logits, and TextBrewer's MultiTeacherDistiller on the three."""
+    config = {"temperature": 3, "hard_label_weight": 0.5}
+    teachers = [model(task, 4, 48, seed) for seed in (1, 11, 12)]
+
+    def adaptor(batch, out):
+        return {"logits": out.logits, "losses": out.loss} | ({"logits_mask": token_rows(batch)} if task == "tokens" else {})
+
+    settings = textbrewer.TrainingConfig(device="cpu", output_dir=str(tmp_path / "unused"))
+    student = model(task, 2, 32, 2)
+    made = textbrewer.MultiTeacherDistiller(
+        settings, textbrewer.DistillationConfig(**config), teachers, student, adaptor, adaptor
+    )
+    with made:
+        student.eval()
+        total, _ = made.train_on_batch(first_batch(task), {})
+    for engine in ENGINES:
+        found = train(engine, config, task=task, teachers=3).steps()[0]["loss"]
+        assert found == pytest.approx(float(total.detach()), rel=1e-5)
