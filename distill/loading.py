@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
-from .foreign import check_tokenizer_steps, held, is_failure
+from .foreign import check_tokenizer_steps, is_failure
+from .modelfolder import held
 
 MOST_TIMES = 4
 """Weights that a model may be built with, for each number in its files: tables that are tied count twice or thrice."""

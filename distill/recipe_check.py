@@ -11,7 +11,7 @@ from teachers.spec import SentenceFinetuneSpec
 
 from .errors import DistillError, ModelError, RecipeError, UserError, nearest
 from .files import is_model_folder, locate_model
-from .foreign import check_model_files
+from .modelfolder import check_model_files
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed

@@ -15,8 +15,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from distill.errors import ModelError
 from distill.files import expand, read_json
-from distill.foreign import check_model_files
 from distill.loading import loading
+from distill.modelfolder import check_model_files
 
 from .lstm import BiLSTM, to_front
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from distill.errors import ModelError
 from distill.files import atomic_folder, expand, read_json, write_json
-from distill.foreign import check_model_files
 from distill.loading import loading, refuse_missing
+from distill.modelfolder import check_model_files
 from distill.positions import position_limit
 
 from .bilstm import BiLSTMConfig, build_bilstm, load_bilstm

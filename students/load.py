@@ -9,8 +9,8 @@ from sentence_transformers import SentenceTransformer
 
 from distill.errors import ModelError
 from distill.files import expand
-from distill.foreign import check_model_files
 from distill.loading import check_whole, loading
+from distill.modelfolder import check_model_files
 
 from .table import with_token_table
 

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from distill.errors import ModelError, nearest
-from distill.foreign import PICKLES, check_model_files, read_json, read_object, refuse_pickle
+from distill.foreign import read_json, read_object
+from distill.modelfolder import PICKLES, check_model_files, refuse_pickle
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def check_folder(folder: Path, name: str) -> bool:
 
     Raises:
         ModelError: there is no model in it, or one that would need custom code, pickled weights or a second model; see
-            `distill.foreign.check_model_files` for what else is refused.
+            `distill.modelfolder.check_model_files` for what else is refused.
     """
     listing = folder / "modules.json"
     if not listing.exists() and not (folder / "config.json").exists():

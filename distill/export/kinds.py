@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UserError, nearest
-from ..foreign import check_model_files, read_object
+from ..foreign import read_object
+from ..modelfolder import check_model_files
 
 TASKS = ("embedding", "classification", "multilabel", "regression", "tokens", "spans")
 HEADS = {"ForSequenceClassification": "classification", "ForTokenClassification": "tokens", "ForQuestionAnswering": "spans"}

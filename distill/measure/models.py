@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ..foreign import check_model_files
 from ..loading import loading
+from ..modelfolder import check_model_files
 from .hardware import memory_now_mb
 from .tasks import load_task_model, task_class
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..errors import ModelError
 from ..files import expand
-from ..foreign import check_model_files
+from ..modelfolder import check_model_files
 from ..progress import note
 from ..runtime.precision import FILES, GATES, failed_gates
 from .size import weight_files

@@ -17,7 +17,7 @@ from typing import Any
 from distill.data.parallel.read import read_parallel
 from distill.data.sources import read_sentences
 from distill.errors import DistillError
-from distill.foreign import check_model_files
+from distill.modelfolder import check_model_files
 from distill.recipe import ParallelSpec, SourceSpec
 from distill.recipe_load import load_recipe
 from distill.runtime.selfcontained import require_self_contained
