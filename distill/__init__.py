@@ -6,6 +6,7 @@ The public names are loaded when first used, so that `import distill` stays ligh
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .teaching import teach
 
 __version__ = "0.1.0"
+
+# Libraries below tell nobody that they are used, unless their user wants them to.
+for _name, _value in {"HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1"}.items():
+    os.environ.setdefault(_name, _value)
 
 __all__ = [
     "Report",

@@ -6,7 +6,14 @@ Exit codes: 1 a gate failed, 2 the user's mistake, 3 our own failure.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Iterable, Sequence
+
+_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{4,}|\bBearer\s+\S+|(?<=://)[^\s/@]+(?=@)")
+"""Tokens of the hub by their form, and what stands before the @ of an address."""
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+"""Environment variables that hold a token of the hub."""
 
 
 class DistillError(Exception):
@@ -107,9 +114,17 @@ class GateError(DistillError):
     exit_code = 1
 
 
+def redact(text: str) -> str:
+    """A text without what looks like a token of the hub, or is the one in use, and without passwords in addresses."""
+    for name in TOKENS:
+        secret = os.environ.get(name)
+        text = text.replace(secret, "hf_***") if secret else text
+    return _SECRET.sub("hf_***", text)
+
+
 def shorten(value: object, limit: int = 200) -> str:
-    """`value` as text on one line, at most `limit` characters."""
-    text = " ".join(str(value).split()) or repr(value)
+    """`value` as text on one line without secrets, at most `limit` characters."""
+    text = redact(" ".join(str(value).split()) or repr(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from .errors import DistillError, MissingExtra, shorten
+from .errors import DistillError, MissingExtra, redact, shorten
 from .files import is_full_disk
+from .foreign import is_failure
 from .processes import speaks
 from .stopping import Stopped, deaf, listen
 
@@ -41,6 +42,10 @@ def run(command: Callable[[], object]) -> NoReturn:
         if is_full_disk(error):  # of a temporary file: those of a run are told with their place
             _end(f"cannot write: the disk is full\n  got:      {shorten(error)}\n  try:      free some space, also in TMPDIR", 2)
         _end(f"internal error: {type(error).__name__}: {shorten(error)}\n  try:      distill --debug ... shows where it arose", 3)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        _end(f"a tokenizer gave up\n  got:      {shorten(error)}\n  try:      another text, or another tokenizer.json", 2)
     sys.exit(0)
 
 
@@ -65,6 +70,6 @@ def _end(message: str, code: int) -> NoReturn:
     if not speaks():  # of several processes one tells what went wrong
         sys.exit(code)
     if _debug:
-        traceback.print_exc()
-    sys.stderr.write(_CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message) + "\n")
+        sys.stderr.write(redact(traceback.format_exc()))
+    sys.stderr.write(_CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), redact(message)) + "\n")
     sys.exit(code)

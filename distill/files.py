@@ -123,7 +123,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RunError("this file is missing", where=str(path), hint="run the command that makes it again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(
             "this file is damaged", where=str(path), got=error, expected="JSON", hint="delete it and run the same command again"
         ) from error

@@ -19,7 +19,6 @@ REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 REPORTS = ("report.html", "report.md", "report.json")
 UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """Endings of files that may hold code: no part of a student."""
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{4,}|\bBearer\s+\S+")
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _upload(planned: Push, message: str | None) -> str:
     except HfHubHTTPError as error:
         raise _refusal(planned.repo_id, error) from None
     except Exception as error:  # the client's own kinds of failure: no network, a card that it refuses
-        raise UserError("the upload failed", where=planned.repo_id, got=_redacted(error)) from None
+        raise UserError("the upload failed", where=planned.repo_id, got=shorten(error, 400)) from None
 
 
 def _repository(api: HfApi, planned: Push) -> None:
@@ -196,14 +195,5 @@ def _refusal(repo_id: str, error: Any) -> DistillError:
         404: "does this owner exist?",
     }
     return UserError(
-        "the hub refuses", where=repo_id, got=_redacted(error), hint=hints.get(status or 0, "the message is the hub's own")
+        "the hub refuses", where=repo_id, got=shorten(error, 400), hint=hints.get(status or 0, "the message is the hub's own")
     )
-
-
-def _redacted(error: object) -> str:
-    """The words of an error without anything that looks like a token, or is the one in use."""
-    text = _TOKEN.sub("hf_***", str(error))
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        secret = os.environ.get(name)
-        text = text.replace(secret, "hf_***") if secret else text
-    return shorten(text, 400)

@@ -11,6 +11,7 @@ from teachers.spec import SentenceFinetuneSpec
 
 from .errors import DistillError, ModelError, RecipeError, UserError, nearest
 from .files import is_model_folder, locate_model
+from .modelfolder import check_model_files
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
@@ -76,10 +77,15 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
         except DistillError as problem:
             yield placed(problem, path)
             continue
-        if Path(found).is_dir() and not is_model_folder(Path(found)):
-            yield ModelError(
-                "there is no model in this folder", where=path, got=model, expected="a folder with modules.json or config.json"
-            )
+        if Path(found).is_dir():
+            try:
+                if not is_model_folder(Path(found)):
+                    raise ModelError(
+                        "there is no model in this folder", got=model, expected="a folder with modules.json or config.json"
+                    )
+                check_model_files(Path(found), model)
+            except ModelError as problem:
+                yield placed(problem, path)
         elif not Path(found).exists() and not in_hub_cache(found):
             notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
 

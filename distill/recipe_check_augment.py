@@ -85,7 +85,7 @@ def _model(name: str, where: str, notes: list[str]) -> Iterator[DistillError]:
         return
     try:
         names = json.loads((folder / "config.json").read_text("utf-8")).get("architectures") or []
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         yield ModelError("config.json is damaged", where=f"{where}: {name}", got=error, expected="JSON")
         return
     if names and not _says_masked_lm(str(names[0])):

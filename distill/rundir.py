@@ -17,7 +17,7 @@ from .progress import changed, note
 from .recipe import Recipe
 from .recipe_load import to_yaml
 from .report.words import public_name
-from .sealing import input_hashes, manifest_hash
+from .sealing import hub_commits, input_hashes, manifest_hash
 from .stopping import stop_if_asked
 
 PACKAGES = (
@@ -196,8 +196,8 @@ class RunDir:
         return dict(next(entry["outputs"] for entry in self.manifest["stages"] if entry["name"] == name))
 
     def finish(self, hardware: Mapping[str, Any]) -> None:
-        """Note the end of the run and the machine it was measured on."""
-        self.manifest |= {"finished": _now(), "hardware": dict(hardware)}
+        """Note the end of the run, the machine it was measured on, and the commit of every model that came from the hub."""
+        self.manifest |= {"finished": _now(), "hardware": dict(hardware), "hub": hub_commits(self.manifest["resolved"])}
         self._save()
         shutil.rmtree(self.work, ignore_errors=True)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DistillError
-from .files import locate_model, read_json, sha256_file, sha256_folder, write_json
+from .files import expand, is_hub_id, locate_model, read_json, sha256_file, sha256_folder, write_json
 from .recipe import Recipe
+from .recipe_check_names import hub_commit
 
 MANIFEST = "manifest.json"
 PASSING = frozenset({".lock", "work"})
@@ -32,6 +33,22 @@ def input_hashes(recipe: Recipe) -> dict[str, str]:
     """Dotted place in the recipe -> sha256 of what is there; of a folder that of the hashes of its files."""
     known: dict[Path, str] = {}
     return {place: known.setdefault(path, _digest(path)) for place, path in local_inputs(recipe).items()}
+
+
+def hub_commits(resolved: Any, place: str = "") -> dict[str, str]:
+    """Dotted place in a resolved recipe -> commit of the hub model that is named there, as the local cache has it."""
+    if isinstance(resolved, (list, tuple)):
+        resolved = dict(enumerate(resolved))
+    found: dict[str, str] = {}
+    for key, item in resolved.items() if isinstance(resolved, Mapping) else ():
+        here = f"{place}.{key}".lstrip(".")
+        if key in ("model", "from") and isinstance(item, str):
+            named = is_hub_id(item) and (key, item) != ("from", "teacher") and _path(item) is None
+            commit = hub_commit(item, resolved.get("revision")) if named else None
+            found |= {here: commit} if commit else {}
+        else:
+            found |= hub_commits(item, here)
+    return found
 
 
 def seal(folder: Path) -> None:
@@ -101,7 +118,7 @@ def _found(value: Any, place: str) -> Iterator[tuple[str, Path]]:
 def _path(text: str) -> Path | None:
     """The file or folder that a text names, or None: a hub id, the installed documentation, a word that is no path."""
     try:
-        path = Path(locate_model(text) if text.startswith("package:") else text).expanduser()
+        path = expand(locate_model(text) if text.startswith("package:") else text)
         return path if path.exists() else None
     except (DistillError, OSError, ValueError, RuntimeError):  # no package, a name too long, a NUL, no home
         return None

@@ -14,7 +14,9 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from distill.errors import ModelError
-from distill.files import read_json
+from distill.files import expand, read_json
+from distill.loading import loading
+from distill.modelfolder import check_model_files
 
 from .lstm import BiLSTM, to_front
 
@@ -217,22 +219,21 @@ def load_bilstm(path: str | Path) -> BiLSTMForSequenceClassification:
     Raises:
         ModelError: there is none, or it is damaged.
     """
-    folder = Path(path).expanduser()
+    folder = expand(path)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise ModelError("there is no BiLSTM student in this folder", where=str(path), expected=f"a folder with {name}")
+    check_model_files(folder, str(path))
     kind = read_json(folder / "config.json").get("model_type")
     if kind != MODEL_TYPE:
         raise ModelError(
             "this model is not a BiLSTM", where=str(path), got=f"model_type {kind}", expected=f"model_type {MODEL_TYPE}"
         )
-    try:
+    with loading(folder, str(path), "this BiLSTM cannot be loaded"):
         config = BiLSTMConfig.from_pretrained(folder, local_files_only=True)
         model, notes = BiLSTMForSequenceClassification.from_pretrained(
             folder, config=config, use_safetensors=True, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
-    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-        raise ModelError("this BiLSTM cannot be loaded", where=str(path), got=f"{type(error).__name__}: {error}") from error
     lost = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in notes[kind]]
     if lost:
         raise ModelError(

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from distill.errors import ModelError
-from distill.files import atomic_folder, read_json, write_json
+from distill.files import atomic_folder, expand, read_json, write_json
+from distill.loading import loading, refuse_missing
+from distill.modelfolder import check_model_files
 from distill.positions import position_limit
 
 from .bilstm import BiLSTMConfig, build_bilstm, load_bilstm
@@ -193,20 +195,24 @@ def load_head_student(folder: str | Path, task_class: str) -> tuple[Any, Any]:
     """
     import transformers
 
-    place = Path(folder).expanduser()
+    place = expand(folder)
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (place / name).is_file():
             raise ModelError("there is no student in this folder", where=str(folder), expected=f"a folder with {name}")
-    try:
+    check_model_files(place, str(folder))
+    with loading(place, str(folder), "this student cannot be loaded"):
         if read_json(place / "config.json").get("model_type") == BiLSTMConfig.model_type:
             model: Any = load_bilstm(place)
         else:
-            model = getattr(transformers, task_class).from_pretrained(
-                str(place), trust_remote_code=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            model, notes = getattr(transformers, task_class).from_pretrained(
+                str(place),
+                trust_remote_code=False,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
+            if notes["missing_keys"]:
+                refuse_missing(sorted(notes["missing_keys"]), type(model).__name__, str(folder))
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(place), trust_remote_code=False, local_files_only=True)
-    except ModelError:
-        raise
-    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-        raise ModelError("this student cannot be loaded", where=str(folder), got=f"{type(error).__name__}: {error}") from error
     return model.float().eval(), tokenizer

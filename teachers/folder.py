@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from distill.errors import ModelError, nearest
+from distill.foreign import read_json, read_object
+from distill.modelfolder import PICKLES, check_model_files, refuse_pickle
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ def check_folder(folder: Path, name: str) -> bool:
         True for a plain Hugging Face encoder, False for a sentence-transformers model.
 
     Raises:
-        ModelError: there is no model in it, or one that would need custom code, pickled weights or a second model.
+        ModelError: there is no model in it, or one that would need custom code, pickled weights or a second model; see
+            `distill.modelfolder.check_model_files` for what else is refused.
     """
     listing = folder / "modules.json"
     if not listing.exists() and not (folder / "config.json").exists():
@@ -37,25 +38,13 @@ def check_folder(folder: Path, name: str) -> bool:
             expected="modules.json (sentence-transformers) or config.json (transformers)",
             hint=f"it is in the folder '{nested[0]}' there" if nested else None,
         )
+    check_model_files(folder, name)
     if not listing.exists():
         _check_transformer(folder, name)
         return True
-    modules = _json(listing, name)
-    if not isinstance(modules, list) or not modules or not all(isinstance(row, dict) and "type" in row for row in modules):
-        raise ModelError("modules.json is damaged", where=name, expected="a list of modules with idx, name, path and type")
-    for row in modules:
-        kind, part = str(row["type"]), folder / str(row.get("path", ""))
-        if not kind.startswith("sentence_transformers."):
-            raise ModelError(
-                "this model needs code that came with it, and such code is not run",
-                where=name,
-                got=kind,
-                expected="modules of sentence-transformers itself",
-            )
-        if kind.rsplit(".", 1)[-1] == "Transformer":
-            _check_transformer(part, name)
-        else:
-            _check_weights(part, name, needed=False)
+    for row in read_json(listing, name):
+        if row["type"].endswith(".Transformer"):
+            _check_transformer(folder / row.get("path", ""), name)
     return False
 
 
@@ -63,12 +52,10 @@ def _check_transformer(folder: Path, name: str) -> None:
     """Refuse a transformers folder that needs custom code, is an adapter or has no safetensors."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    if (folder / "adapter_config.json").exists():
-        raise ModelError("this is an adapter, not a whole model", where=name, hint="merge it into its base model and save that")
-    config = _json(folder / "config.json", name)
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    config = read_object(folder / "config.json", name)
+    kind = config.get("model_type")
     if kind not in CONFIG_MAPPING:
-        custom = isinstance(config, dict) and "auto_map" in config
+        custom = "auto_map" in config
         raise ModelError(
             "this model needs code that came with it, and such code is not run" if custom else "unknown kind of model",
             where=name,
@@ -78,34 +65,19 @@ def _check_transformer(folder: Path, name: str) -> None:
         )
     if "auto_map" in config:
         logger.warning("%s comes with code of its own, which is not run: transformers' own '%s' is used", name, kind)
-    _check_weights(folder, name, needed=True)
-
-
-def _check_weights(folder: Path, name: str, *, needed: bool) -> None:
-    """Refuse a folder that holds pickled weights and no safetensors, or none where some are needed."""
     if any(folder.glob("*.safetensors")):
         return
-    pickled = sorted(file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind))
-    if pickled:
-        raise ModelError(
-            "only pickled weights are there, and loading them could run code",
-            where=name,
-            got=pickled[0],
-            expected="model.safetensors",
-            hint="save the model again with save_pretrained() in a place where you trust it",
-        )
-    if needed:
-        raise ModelError("there are no weights in this folder", where=name, expected="model.safetensors")
+    if pickled := sorted(file.name for kind in PICKLES for file in folder.glob(kind)):
+        refuse_pickle(name, pickled[0])
+    raise ModelError("there are no weights in this folder", where=name, expected="model.safetensors")
 
 
-def _json(path: Path, name: str) -> Any:
-    """The JSON value in a file of a model folder."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path.name} is missing", where=name) from error
-    except ValueError as error:
-        raise ModelError(f"{path.name} is damaged", where=name, got=error, expected="JSON") from error
+def transformer_folder(folder: Path) -> Path:
+    """Where the transformer lies: older sentence-transformers keep it in a folder of its own."""
+    listing = folder / "modules.json"
+    if (folder / "config.json").is_file() or not listing.is_file():
+        return folder
+    return folder / str(next((row.get("path", "") for row in read_json(listing)), ""))
 
 
 def download(model: str, revision: str | None) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +11,10 @@ import torch
 
 from distill.errors import ModelError
 from distill.files import locate_model, read_json
+from distill.loading import check_tokenizer, loading, quiet_loading, refuse_missing
 from distill.positions import position_limit
 
-from .folder import check_folder, download
+from .folder import check_folder, download, transformer_folder
 
 HeadTask = Literal["classification", "multilabel", "regression", "tokens", "spans"]
 
@@ -96,7 +95,7 @@ def load_trained_head(name: str, task: HeadTask, *, revision: str | None = None)
         ModelError: as `load_head`, or weights are missing: of the head, which then was never trained, or of the encoder.
     """
     folder = _find(name, revision)
-    with torch.random.fork_rng(devices=[]), _quiet_loading():
+    with torch.random.fork_rng(devices=[]), quiet_loading():
         model, info = _pretrained(CLASSES[task], folder, name)
     missing = sorted(info["missing_keys"])
     if missing:
@@ -115,31 +114,13 @@ def load_trained_head(name: str, task: HeadTask, *, revision: str | None = None)
     return _head_model(name, model, load_tokenizer(folder, name), task, None, False)
 
 
-def missing_weights(model: Any, folder: Path) -> list[str]:
-    """Names of the weights that a transformers model has and its folder does not hold, in order.
-
-    Args:
-        model: as it was loaded; what is missing was made at random then.
-        folder: with config.json and safetensors.
-    """
-    with torch.random.fork_rng(devices=[]), _quiet_loading():
-        _, info = type(model).from_pretrained(
-            str(folder),
-            config=model.config,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    return sorted(info["missing_keys"])
-
-
 def _head_model(name: str, model: Any, tokenizer: Any, task: HeadTask, max_length: int | None, untrained: bool) -> HeadModel:
     """The parts put together, once the model is known to fit the task and the length.
 
     Raises:
         ModelError: it does not.
     """
+    check_tokenizer(tokenizer, int(model.get_input_embeddings().weight.shape[0]), name)
     limit = position_limit(model)
     own = tokenizer.model_max_length if tokenizer.model_max_length < 1e9 else None
     asked = max_length or own or limit or 512
@@ -172,7 +153,7 @@ def _pretrained(kind: str, folder: Path, name: str, **options: Any) -> tuple[Any
     """
     import transformers
 
-    try:
+    with loading(folder, name):
         model, info = getattr(transformers, kind).from_pretrained(
             str(folder),
             trust_remote_code=False,
@@ -182,8 +163,6 @@ def _pretrained(kind: str, folder: Path, name: str, **options: Any) -> tuple[Any
             output_loading_info=True,
             **options,
         )
-    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-        raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
     return model, info
 
 
@@ -195,11 +174,13 @@ def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None,
     of_another_task = not head_is_there and made_for.endswith(tuple(name.removeprefix("AutoModel") for name in CLASSES.values()))
     if not head_is_there:
         options = {**head_options(task, labels), "ignore_mismatched_sizes": of_another_task}
-    with torch.random.fork_rng(devices=[]), _quiet_loading():
+    with torch.random.fork_rng(devices=[]), quiet_loading():
         torch.manual_seed(seed)
         model, info = _pretrained(CLASSES[task], folder, name, **options)
         prefix = f"{model.base_model_prefix}."
         missing = {key for key in info["missing_keys"] if not key.startswith(prefix)}
+        if lost := sorted(key for key in info["missing_keys"] - missing if (missing and ".pooler." not in key) or not missing):
+            refuse_missing(lost, type(model).__name__, name)
         if of_another_task:
             missing |= _forget_head(model, prefix, missing)
     return model, sorted(missing)
@@ -253,10 +234,8 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    try:
+    with loading(folder, name, "this model's tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-    except Exception as error:
-        raise ModelError("this model's tokenizer cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
     if not tokenizer.is_fast:
         raise ModelError("this model has no fast tokenizer", where=name, expected="a folder with tokenizer.json")
     return tokenizer
@@ -278,7 +257,7 @@ def load_masked_lm(name: str, *, revision: str | None = None) -> Any:
         ModelError: as `load_head`, or the folder holds no trained masked-LM head.
     """
     folder = _find(name, revision)
-    with _quiet_loading():
+    with quiet_loading():
         model, info = _pretrained("AutoModelForMaskedLM", folder, name)
     output = model.get_output_embeddings()
     tied = output is not None and output.weight is model.get_input_embeddings().weight
@@ -303,27 +282,7 @@ def _find(name: str, revision: str | None) -> Path:
     return transformer_folder(folder)
 
 
-def transformer_folder(folder: Path) -> Path:
-    """Where the transformer lies: older sentence-transformers keep it in a folder of its own."""
-    listing = folder / "modules.json"
-    if (folder / "config.json").is_file() or not listing.is_file():
-        return folder
-    return folder / str(next((row.get("path", "") for row in read_json(listing)), ""))
-
-
 def _architecture(folder: Path) -> str:
     """The class that a folder was saved from."""
     names = read_json(folder / "config.json").get("architectures") or [""]
     return str(names[0])
-
-
-@contextlib.contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """transformers warns of a head that is made anew; it is told here in other words, or trained."""
-    library = logging.getLogger("transformers")
-    level = library.level
-    library.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        library.setLevel(level)

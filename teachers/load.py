@@ -14,10 +14,11 @@ from sentence_transformers import SentenceTransformer
 
 from distill.errors import ModelError
 from distill.files import locate_model
+from distill.loading import check_tokenizer, check_whole, loading
 from distill.positions import position_limit
 
 from .fingerprint import model_fingerprint, tokenizer_sha256
-from .folder import check_folder, download
+from .folder import check_folder, download, transformer_folder
 from .signal import TeacherSignal
 from .spec import TeacherSpec
 
@@ -36,28 +37,37 @@ def load_encoder(model: str, *, revision: str | None = None, max_length: int | N
         max_length: longest input in tokens; None keeps the model's own.
 
     Raises:
-        ModelError: the model is missing, cannot be reached, is damaged, needs custom code or holds pickled
-            weights alone, or `max_length` is more than it has positions for.
+        ModelError: the model is missing, cannot be reached, is damaged or lacks weights, needs custom code or holds pickled
+            weights alone, its tokenizer is another model's, or `max_length` is more than it has positions for.
     """
     place = locate_model(model)
     folder = Path(place) if Path(place).is_dir() else download(place, revision)
     plain = check_folder(folder, model)
-    try:
+    with loading(folder, model):
         encoder = SentenceTransformer(
             str(folder),
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )
-    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-        raise ModelError("this model cannot be loaded", where=model, got=f"{type(error).__name__}: {error}") from error
     if not encoder.supports("text"):
         raise ModelError("this model does not read text", where=model, expected="a text encoder")
+    _check(encoder, transformer_folder(folder), model)
     if plain:
         pooling = getattr(encoder[-1], "pooling_mode", None)
         logger.warning("%s has no modules.json, so how to pool its token vectors is a guess: %s", model, pooling)
     _set_length(encoder, model, max_length)
     return encoder.float().eval()
+
+
+def _check(encoder: SentenceTransformer, folder: Path, name: str) -> None:
+    """Refuse weights that are not in the folder, and a tokenizer that is another model's."""
+    inner = encoder.transformers_model
+    if inner is not None:
+        check_whole(inner, folder, name)
+    table = inner.get_input_embeddings() if inner is not None else getattr(encoder[0], "embedding", None)
+    if table is not None:
+        check_tokenizer(encoder.tokenizer, int(table.weight.shape[0]), name)
 
 
 def _set_length(encoder: SentenceTransformer, name: str, max_length: int | None) -> None:

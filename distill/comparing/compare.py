@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import UserError
+from ..files import expand
 from ..report.schema import Model, Quality
 from ..report.words import LABELLED
 from .advice import advise
@@ -67,8 +68,8 @@ def compare_runs(
     limits = _limits(max_quality_drop, max_latency_increase, latency)
     paths = [Path(run) for run in runs]
     first = Path(baseline) if baseline is not None else paths[0] if paths else Path()
-    resolved = first.expanduser().resolve()
-    sides = read_sides([first, *(path for path in paths if path.expanduser().resolve() != resolved)] if paths else [])
+    resolved = expand(first).resolve()
+    sides = read_sides([first, *(path for path in paths if expand(path).resolve() != resolved)] if paths else [])
     usable = usable_sides(sides, limits)
     models = {side.label: side.model(model) for side in usable}
     check_models(usable, models, model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import DistillError, RunError, UserError, nearest, shorten
-from ..files import read_json
+from ..files import expand, read_json
 from ..report.model import Report, build_report
 from ..report.schema import Latency, Model
 
@@ -59,7 +59,7 @@ def read_sides(paths: Sequence[Path]) -> list[Side]:
         UserError: fewer than two, or one of them twice.
         RunError: a folder is not there, or holds no run.
     """
-    places = [path.expanduser().resolve() for path in paths]
+    places = [expand(path).resolve() for path in paths]
     if len(places) < 2:
         raise UserError("a comparison needs two runs or more", got=len(places), hint="distill compare runs/a runs/b")
     if len(set(places)) < len(places):

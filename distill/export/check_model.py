@@ -1,42 +1,11 @@
-"""Does a loaded model have all its weights, and a tokenizer that is its own?"""
+"""Is the tokenizer of a loaded model its own?"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ModelError
-from .graph import is_table
 from .kinds import BILSTM, Kind
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-
-def check_whole(encoder: SentenceTransformer, folder: Path, name: str) -> None:
-    """Refuse a sentence encoder of which weights were made at random, since its folder does not hold them.
-
-    Args:
-        encoder: as it was loaded.
-        folder: of its transformer.
-        name: what the user called it.
-
-    Raises:
-        ModelError: weights are missing; a pooler behind the token vectors, which no sentence embedding reads, may be.
-    """
-    from teachers.heads import missing_weights
-
-    if is_table(encoder):
-        return
-    missing = [key for key in missing_weights(encoder[0].auto_model, folder) if not key.startswith("pooler.")]
-    if missing:
-        raise ModelError(
-            "weights of this model are missing, so that they would be random",
-            where=name,
-            got=f"no {', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}",
-            expected=f"every weight of {type(encoder[0].auto_model).__name__}",
-            hint="save the model again as a whole with save_pretrained()",
-        )
 
 
 def check_tokenizer(tokenizer: Any, model: Any, name: str, kind: Kind) -> None:

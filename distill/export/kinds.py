@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UserError, nearest
+from ..foreign import read_object
+from ..modelfolder import check_model_files
 
 TASKS = ("embedding", "classification", "multilabel", "regression", "tokens", "spans")
 HEADS = {"ForSequenceClassification": "classification", "ForTokenClassification": "tokens", "ForQuestionAnswering": "spans"}
@@ -51,11 +53,11 @@ def find_kind(folder: Path, name: str, task: str | None = None) -> Kind:
         ModelError: no model; custom code, pickled weights alone; a decoder or a sequence-to-sequence model; a head of no known
             kind.
     """
-    from teachers.folder import check_folder
-    from teachers.heads import transformer_folder
+    from teachers.folder import check_folder, transformer_folder
 
     if task is not None and task not in TASKS:
         raise UserError("unknown task", where="--task", got=task, expected=", ".join(TASKS), hint=nearest(task, TASKS))
+    check_model_files(folder, name)
     _refuse_code(folder, name)
     config = _config(folder)
     if config.get("model_type") == BILSTM:
@@ -115,7 +117,8 @@ def _of_texts(config: Mapping[str, Any], family: str | None, *, pairs: bool) -> 
     for task, spelled in PROBLEMS.items():
         if problem == spelled:
             return Kind(task, f"problem_type: {problem} in config.json", family, pairs)
-    outputs = len(config.get("id2label") or ()) or int(config.get("num_labels", 2))
+    names = config.get("id2label")
+    outputs = (len(names) if isinstance(names, dict) else 0) or config.get("num_labels") or 2
     if outputs == 1:
         note = "config.json has no problem_type: with one output it is taken for a regression"
         return Kind("regression", "one output in config.json", family, pairs, (note,))
@@ -194,11 +197,5 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 
 def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """A JSON object of a model folder; {} where the file is missing or no object: `check_folder` tells what is wrong there."""
-    import json
-
-    try:
-        found = json.loads((folder / name).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """A JSON object of a model folder; {} where there is no such file."""
+    return read_object(folder / name) if (folder / name).exists() else {}

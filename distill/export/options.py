@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError, UserError, nearest
+from ..foreign import check_regular
 from .search import Budget, check_budget
 
 MOST = 512
@@ -48,6 +49,8 @@ def read_calibration(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
+        if path.exists():
+            check_regular(path, str(path))
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("this text cannot be read", where=str(path), got=error, expected="UTF-8, one text a line") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
 from ..files import locate_model, read_json, write_json
-from .check_model import check_tokenizer, check_whole
+from .check_model import check_tokenizer
 from .graph import check_exportable
 from .head_parity import Row, check_head_parity, row_feeds
 from .heads import write_head_presets
@@ -121,7 +121,7 @@ def open_subject(
         ModelError: the model cannot be loaded or exported; weights of it are missing; its tokenizer does not fit.
     """
     from teachers.folder import download
-    from teachers.heads import load_tokenizer, load_trained_head, transformer_folder
+    from teachers.heads import load_tokenizer, load_trained_head
     from teachers.load import as_teacher, load_encoder
 
     if not isinstance(model, (str, Path)):
@@ -135,7 +135,6 @@ def open_subject(
     kind = find_kind(folder, name, task)
     if kind.task == "embedding":
         subject = EncoderSubject(load_encoder(str(folder)), kind, texts)
-        check_whole(subject.encoder, transformer_folder(folder), name)
         first = subject.encoder[0]
         check_tokenizer(subject.encoder.tokenizer, getattr(first, "auto_model", first), name, kind)
         return subject

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, ModelError
+from ..files import expand
+from ..foreign import check_regular
 from ..runtime.text import TextInput
 from .inputs import SEED
 
@@ -63,8 +65,11 @@ def read_texts(path: Path) -> list[str]:
     Raises:
         DataError: the file is missing, is not UTF-8, or holds nothing but blank lines.
     """
+    place = expand(path)
     try:
-        text = path.expanduser().read_bytes().decode("utf-8-sig")
+        if place.exists():
+            check_regular(place, str(path))
+        text = place.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError("this file cannot be read", where=str(path), got=error.strerror, expected="a text file") from error
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..files import read_json
+from ..foreign import MAX_TOKENIZER, read_json, read_object
 
 SEED = 20_240
 # These families number positions from the padding id + 1.
@@ -41,16 +41,22 @@ def read_facts(folder: Path) -> InputFacts:
     home = _transformer_folder(folder)
     if not (home / "config.json").is_file():
         raise ModelError("config.json is missing", where=str(home), expected="the folder of a model, or of an exported one")
-    config = read_json(home / "config.json")
+    config = read_object(home / "config.json")
     vocabulary = config.get("vocab_size")
     if not isinstance(vocabulary, int) or vocabulary < 1:
         raise ModelError("config.json names no vocabulary size", where=str(home), got=vocabulary, expected="vocab_size")
     longest = config.get("max_position_embeddings")
     if isinstance(longest, int) and config.get("model_type") in OFFSET_POSITIONS:
-        longest -= int(config.get("pad_token_id") or 0) + 1
+        padding = config.get("pad_token_id")
+        longest -= (padding if isinstance(padding, int) else 0) + 1
     tokenizer = home / "tokenizer.json"
-    added = read_json(tokenizer).get("added_tokens", []) if tokenizer.is_file() else []
-    special = tuple(sorted(int(token["id"]) for token in added if token.get("special")))
+    words = read_json(tokenizer, limit=MAX_TOKENIZER) if tokenizer.is_file() else {}
+    try:
+        special = tuple(sorted(int(token["id"]) for token in words.get("added_tokens", ()) if token.get("special")))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "this file is damaged", where=str(tokenizer), got=error, expected="added_tokens with their ids"
+        ) from error
     return InputFacts(vocabulary, special, longest if isinstance(longest, int) and longest > 0 else None)
 
 

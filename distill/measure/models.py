@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
+from ..loading import loading
+from ..modelfolder import check_model_files
 from .hardware import memory_now_mb
 from .tasks import load_task_model, task_class
 
@@ -79,6 +81,7 @@ def load_torch(path: str, threads: int, *, compiled: bool = False, dynamic: bool
     import sentence_transformers  # noqa: F401 - before the memory is looked at
     import torch
 
+    check_model_files(Path(path), path)
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     base = memory_now_mb()
@@ -127,9 +130,10 @@ def _load_encoder(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
 
     options = {"dtype": torch.float32, "use_safetensors": True}
-    return SentenceTransformer(
-        str(folder), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=options
-    ).eval()
+    with loading(folder, str(folder)):
+        return SentenceTransformer(
+            str(folder), device="cpu", local_files_only=True, trust_remote_code=False, model_kwargs=options
+        ).eval()
 
 
 def _compile(model: Any, dynamic: bool) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..errors import ModelError
 from ..files import read_json
+from ..foreign import read_object
+from ..loading import loading
 
 AUTO = {
     "ForSequenceClassification": "AutoModelForSequenceClassification",
@@ -26,7 +28,7 @@ def task_class(folder: Path) -> str | None:
     """
     if (folder / "modules.json").is_file() or not (folder / "config.json").is_file():
         return None
-    named = read_json(folder / "config.json").get("architectures") or []
+    named = read_object(folder / "config.json").get("architectures") or []
     return next((str(name) for name in named if str(name).endswith(tuple(AUTO))), None)
 
 
@@ -43,10 +45,8 @@ def load_task_model(folder: Path) -> Any:
         raise ModelError("this folder holds no task model", where=str(folder), expected=f"architectures: ...{', ...'.join(AUTO)}")
     own = OWN.get(str(read_json(folder / "config.json").get("model_type")))
     auto = next(auto for ending, auto in AUTO.items() if name.endswith(ending))
-    try:
+    with loading(folder, str(folder)):
         kind = getattr(importlib.import_module(own), name) if own else getattr(importlib.import_module("transformers"), auto)
         options = {} if own else {"trust_remote_code": False}
         model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **options)
-    except Exception as error:  # the libraries raise many kinds here: each means that this folder does not load
-        raise ModelError("this model cannot be loaded", where=str(folder), got=f"{type(error).__name__}: {error}") from error
     return model.eval()

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ModelError
+from ..files import expand
+from ..modelfolder import check_model_files
 from ..progress import note
 from ..runtime.precision import FILES, GATES, failed_gates
 from .size import weight_files
@@ -46,7 +48,7 @@ class Variant:
         Raises:
             ModelError: it is not there; nothing is downloaded.
         """
-        path = Path(self.path).expanduser()
+        path = expand(self.path)
         if self.format == "onnx":
             if not path.is_file():
                 raise ModelError("no such ONNX file", where=str(self.path))
@@ -59,11 +61,11 @@ class Variant:
         """The folder that holds config.json and tokenizer.json."""
         if self.format == "torch":
             return self.location()
-        return self.folder.expanduser().resolve() if self.folder is not None else self.location().parent.parent
+        return expand(self.folder).resolve() if self.folder is not None else self.location().parent.parent
 
     def shown_path(self, root: Path) -> str:
         """The path for a report: relative to `root` where it lies below, else the name alone; a hub id as it is."""
-        path = Path(self.path).expanduser()
+        path = expand(self.path)
         if not path.exists():
             return str(self.path)
         path, root = path.resolve(), root.resolve()
@@ -86,7 +88,7 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
     Raises:
         ModelError: nothing to measure is there, or the one file that is named failed its parity gate.
     """
-    place = Path(path).expanduser()
+    place = expand(path)
     if place.suffix == ".onnx":
         found = Variant(EXPORTS.get(place.name, place.stem), "export", "onnx", place)
         found.location()
@@ -104,6 +106,7 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
         return [found]
     if not (place / "config.json").is_file() and not (place / "modules.json").is_file() and (place / "student").is_dir():
         place = place / "student"
+    check_model_files(place, str(path))
     variants = [Variant(role, role, "torch", place)] if weight_files(place) else []
     files = sorted((place / "onnx").glob("*.onnx"), key=lambda file: ([*EXPORTS, file.name].index(file.name), file.name))
     failed = [file.name for file in files if exports and _failed(file)]

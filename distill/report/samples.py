@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 COLUMNS = ("model", "batch", "sequence", "threads", "run", "ms")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the start of a formula: a file's name may be somebody else's."""
 Row = tuple[str, int, int, int, int, float]
 
 
@@ -27,9 +29,14 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def samples_csv(rows: Iterable[Row]) -> str:
-    """Every timed run as a line: model, batch, sequence, threads, run (from 1, in order), ms."""
+    """Every timed run as a line: model, batch, sequence, threads, run (from 1, in order), ms.
+
+    A name that a spreadsheet would compute gets an apostrophe in front.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    for name, *row in rows:
+        shown = f"'{name}" if name.startswith(FORMULA) else name
+        writer.writerow((shown.replace("\r", " "), *row))  # which the csv module would leave without quotes
     return stream.getvalue()

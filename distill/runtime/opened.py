@@ -63,7 +63,7 @@ def open_folder(
             tokenizer and model do not belong together.
         UserError: `threads` is below 1.
     """
-    folder = Path(path).expanduser()
+    folder = _place(path)
     if not folder.is_dir():
         raise ModelError(
             "no such folder" if not folder.exists() else "a file is given where a folder is needed",
@@ -98,6 +98,14 @@ def require_kind(opened: Opened, wanted: Sequence[Kind], call: str) -> None:
             expected=f"{NAMES[wanted[0]]}, for {call}",
             hint="distill.load loads every kind, each with the methods that fit it",
         )
+
+
+def _place(path: str | Path) -> Path:
+    """A path with `~` written out; as it stands where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _look(engine: Engine, text: TextInput, file: Path) -> tuple[Kind, int]:

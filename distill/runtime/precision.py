@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from ..errors import ModelError, nearest
+from ..foreign import read_object
 
 FILES = {
     "fp32": "model.onnx",
@@ -96,11 +96,7 @@ def failed_gates(folder: Path) -> frozenset[str]:
     path = folder / "onnx" / GATES
     if not path.is_file():
         return frozenset()
-    try:
-        gates = json.loads(path.read_text("utf-8"))
-        return frozenset(name for name, passed in gates.items() if not passed)
-    except (ValueError, AttributeError) as error:
-        raise ModelError("this file is damaged", where=str(path), got=error, hint="export the model again") from error
+    return frozenset(name for name, passed in read_object(path).items() if not passed)
 
 
 def has_int8_dot_product() -> bool:

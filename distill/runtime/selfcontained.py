@@ -1,4 +1,4 @@
-"""Refuse ONNX files whose weights lie outside the file, without the `onnx` package.
+"""Refuse ONNX files whose weights lie outside the file, or that loop, without the `onnx` package.
 
 A tensor may name another file that holds its bytes. onnxruntime resolves that name beside the model, and for a
 model that is given as bytes in the working directory: a foreign model could read what it likes. Our own exports
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ModelError
+from ..foreign import check_regular
 
 # message -> field number -> message found there (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto)
 FIELDS: dict[str, dict[int, str]] = {
@@ -26,28 +27,34 @@ FIELDS: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+NODE_OPERATOR = 4
+LOOPS = (b"Loop", b"Scan")
+"""Operators that repeat a graph as often as the file says, which may be for ever. No file of ours has one."""
 TENSOR_NAME, TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 8, 13, 14
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 64
+MAX_FIELDS = 3_000_000
+"""A graph of 12 layers has some 40,000."""
 
 Buffer = bytes | mmap.mmap
 
 
 def require_self_contained(path: Path) -> None:
-    """Check that every tensor of an ONNX file lies in the file itself.
+    """Check that every tensor of an ONNX file lies in the file itself, and that nothing in it loops.
 
     Args:
         path: an existing .onnx file.
 
     Raises:
-        ModelError: a tensor lies elsewhere, or the file is not an ONNX file.
+        ModelError: a tensor lies elsewhere, the graph has a loop, or the file is not an ONNX file.
     """
+    check_regular(path, str(path))
     try:
         with open(path, "rb") as stream:
             if not stream.read(1):
                 raise ValueError("the file is empty")
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                name = external_tensor(data)
+                name, loop = _walk(data)
     except (ValueError, IndexError) as error:
         raise ModelError("this is not a readable ONNX file", where=str(path), got=error, hint="export the model again") from error
     if name is not None:
@@ -58,6 +65,14 @@ def require_self_contained(path: Path) -> None:
             expected="one self-contained file",
             hint="export the model again, or save it with its data inside",
         )
+    if loop is not None:
+        raise ModelError(
+            "this ONNX file repeats a part of itself, maybe without end, which is refused",
+            where=str(path),
+            got=f"an operator {loop}",
+            expected="a graph without Loop and Scan",
+            hint="export the model with `distill export`",
+        )
 
 
 def external_tensor(data: Buffer) -> str | None:
@@ -66,26 +81,38 @@ def external_tensor(data: Buffer) -> str | None:
     Raises:
         ValueError, IndexError: `data` is not a protobuf message.
     """
-    pending = [("model", 0, len(data), 0)]
+    return _walk(data)[0]
+
+
+def _walk(data: Buffer) -> tuple[str | None, str | None]:
+    """The first tensor that lies elsewhere, and an operator that loops."""
+    pending, fields, loop = [("model", 0, len(data), 0)], 0, None
     while pending:
         message, start, end, depth = pending.pop()
         if depth > MAX_DEPTH:
             raise ValueError(f"graphs nested more than {MAX_DEPTH} deep")
         if message == "tensor":
             if (name := _external_name(data, start, end)) is not None:
-                return name
+                return name, loop
             continue
         for field, kind, first, last in _fields(data, start, end):
+            fields += 1
+            if fields > MAX_FIELDS:
+                raise ValueError(f"more than {MAX_FIELDS:,} fields")
+            if message == "node" and field == NODE_OPERATOR and kind == BYTES and data[first:last] in LOOPS:
+                loop = bytes(data[first:last]).decode()
             child = FIELDS[message].get(field)
             if child is not None and kind == BYTES:
                 pending.append((child, first, last, depth + 1))
-    return None
+    return None, loop
 
 
 def _external_name(data: Buffer, start: int, end: int) -> str | None:
     """The tensor's name if its bytes lie elsewhere."""
     name, external = "", False
-    for field, kind, first, last in _fields(data, start, end):
+    for number, (field, kind, first, last) in enumerate(_fields(data, start, end)):
+        if number > MAX_FIELDS:
+            raise ValueError(f"more than {MAX_FIELDS:,} fields")
         if field == TENSOR_NAME and kind == BYTES:
             name = bytes(data[first:last]).decode("utf-8", "replace")
         elif field == TENSOR_EXTERNAL_DATA:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from ..errors import ModelError, UserError
+from ..foreign import MAX_TOKENIZER, check_regular, check_tokenizer_steps, is_failure, read_object
 
 Ids = NDArray[np.int64]
 Input = str | tuple[str, str] | list[str]
@@ -172,39 +172,37 @@ def _tokenizing(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not is_failure(error):
             raise
         raise ModelError("the tokenizer failed", where=str(folder / "tokenizer.json"), got=error) from error
 
 
 def _read_json(path: Path, *, required: bool = True) -> dict[str, Any]:
     """A JSON object; an absent file that is not required is an empty one."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         if not required:
             return {}
-        raise ModelError(
-            f"{path.name} is missing", where=str(path.parent), hint="give a folder made by `distill run` or `distill export`"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelError("this file cannot be read", where=str(path), got=error, expected="a JSON object") from error
-    if not isinstance(value, dict):
-        raise ModelError("this file is damaged", where=str(path), got=type(value).__name__, expected="a JSON object")
-    return value
+        _missing(path)
+    return read_object(path)
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:
-    if not path.is_file():
-        raise ModelError(
-            "tokenizer.json is missing", where=str(path.parent), hint="give a folder made by `distill run` or `distill export`"
-        )
+    if not path.exists():
+        _missing(path)
+    check_regular(path, str(path), MAX_TOKENIZER)
     try:
-        return Tokenizer.from_file(str(path))
-    except BaseException as error:  # tokenizers raises bare Exception, and panics of its own language
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        tokenizer = Tokenizer.from_file(str(path))
+    except BaseException as error:
+        if not is_failure(error):
             raise
         raise ModelError("this tokenizer cannot be loaded", where=str(path), got=error, hint="export the model again") from error
+    check_tokenizer_steps(tokenizer, str(path.parent))
+    return tokenizer
+
+
+def _missing(path: Path) -> NoReturn:
+    hint = "give a folder made by `distill run` or `distill export`"
+    raise ModelError(f"{path.name} is missing", where=str(path.parent), hint=hint)
 
 
 def _read_prompts(path: Path) -> tuple[dict[str, str], str]:
@@ -253,6 +251,8 @@ def _pad_id(folder: Path, tokenizer: Tokenizer, settings: Mapping[str, Any], con
     baked = (tokenizer.padding or {}).get("pad_id")
     for found in (tokenizer.token_to_id(token) if isinstance(token, str) else None, config.get("pad_token_id"), baked):
         if isinstance(found, int):
+            if not 0 <= found <= max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0):
+                raise ModelError("the padding token is none of the tokenizer's", where=str(folder), got=found)
             return found
     raise ModelError(
         "nothing tells the padding token of this model",

@@ -150,10 +150,10 @@ def test_the_token_is_sent_to_the_hub_and_shown_to_nobody(cli, hub, run, status,
 
 
 def test_words_like_a_token_are_taken_out(monkeypatch):
-    from distill.pushing import _redacted
+    from distill.errors import shorten
 
     monkeypatch.setenv("HF_TOKEN", "an-odd-token")
-    text = _redacted(ValueError(f"bad {TOKEN}, Authorization: Bearer abc.def and an-odd-token"))
+    text = shorten(ValueError(f"bad {TOKEN}, Authorization: Bearer abc.def and an-odd-token"))
     assert text == "bad hf_***, Authorization: hf_*** and hf_***"
 
 

@@ -75,6 +75,9 @@ FILES: dict[str, tuple[str, bytes, dict, list[str]]] = {
     "parquet with a huge footer": ("a.parquet", b"PAR1" + bytes(50) + b"\xff\xff\xff\x7fPAR1", {}, ["a.parquet"]),
     "parquet with rubbish in its footer": ("a.parquet", b"PAR1" + b"\x15" * 500 + b"\xf4\x01\0\0PAR1", {}, ["a.parquet"]),
     "an ending that nobody knows": ("a.xlsx", b"PK\3\4", {}, ["a.xlsx"]),
+    "a zip": ("a.zip", b"PK\3\4" + bytes(100), {}, ["a.zip"]),
+    "a zip that is called text": ("a.txt", b"PK\3\4" + bytes(100), {}, ["row 1"]),
+    "a packed zip": ("a.txt.gz", gzip.compress(b"PK\3\4" + bytes(100)), {}, ["row 1"]),
     "no ending": ("a", GOOD, {}, ["format"]),
 }
 

@@ -18,7 +18,7 @@ def test_a_model_folder_and_its_run_folder(tmp_path):
     (student / "onnx" / "model_other.onnx").write_bytes(b"x")
     exports = [(name, "export", "onnx") for name in ("fp32", "fast", "faithful", "model_other")]
     assert names(find_variants(student)) == exports
-    (student / "model.safetensors").write_bytes(b"x")
+    (student / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     assert names(find_variants(student)) == [("student", "student", "torch"), *exports]
     assert find_variants(tmp_path / "run") == find_variants(student)
     assert names(find_variants(student, role="teacher", exports=False)) == [("teacher", "teacher", "torch")]

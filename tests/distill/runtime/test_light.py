@@ -39,7 +39,7 @@ def test_with_everything_else_blocked(tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "(2, 3) 3"
-    modules = ["distill", "distill.errors", "distill.runtime"]
+    modules = ["distill", "distill.errors", "distill.foreign", "distill.runtime"]
     modules += [
         f"distill.runtime.{name}"
         for name in ("batches", "checks", "encoder", "engine", "model", "opened", "precision", "selfcontained", "session", "text")
