@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
-from ..data.sampler import GroupDraw, LengthBucketSampler
-from ..errors import GateError
+from ..data.sampler import GroupDraw, LengthBucketSampler, TokenBudgetBatches
+from ..errors import GateError, UserError
 from ..progress import TrainingView
 from .checkpoints import seal
 from .judges import Judge
@@ -24,6 +24,10 @@ from .objective import Objective
 from .states import without_twins
 
 Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
+
+LOOKED_AT_ONCE = ("cpu",)
+"""Where a loss is looked at in every step. A GPU would have to be waited for: there it is looked at with the next log line, and
+before anything is judged or saved."""
 
 
 class Rows(Protocol):
@@ -50,6 +54,7 @@ class DistillTrainer(Trainer):
         collate: makes a batch of some of them: what the objective takes, and the row numbers in `row`.
         judge: gives the dev metrics.
         draw: which rows an epoch holds; None takes each once.
+        batches: batches of so many tokens; None takes batches of so many rows.
         log_path: log.jsonl.
         stage: name of the stage.
         resume_step: the step this training goes on from; later log lines are dropped.
@@ -64,6 +69,7 @@ class DistillTrainer(Trainer):
         collate: Collate,
         judge: Judge,
         draw: GroupDraw | None = None,
+        batches: TokenBudgetBatches | None = None,
         log_path: Path,
         stage: str,
         resume_step: int = 0,
@@ -71,9 +77,11 @@ class DistillTrainer(Trainer):
     ) -> None:
         self.judge = judge
         self.draw = draw
+        self.batches = batches
         self.steps_log = StepLog(log_path, stage, resume_step)
         self.part_sums: dict[str, Tensor] = {}
         self.parts_since = resume_step
+        self.unseen: list[tuple[str, Tensor, dict[str, Tensor]]] = []
         super().__init__(
             model=objective,
             args=arguments,
@@ -96,6 +104,17 @@ class DistillTrainer(Trainer):
         batch = self.args.train_batch_size * self.args.world_size
         return LengthBucketSampler(rows.lengths, batch, self.args.seed, draw=self.draw)
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of so many rows, or of so many tokens."""
+        if self.batches is None:
+            return super().get_train_dataloader()
+        if self.args.world_size > 1:
+            raise UserError("batches of so many tokens are not shared between processes", hint="leave batch_tokens out")
+        pin = self.args.dataloader_pin_memory
+        return self.accelerator.prepare(
+            DataLoader(self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator, pin_memory=pin)
+        )
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -108,13 +127,9 @@ class DistillTrainer(Trainer):
         objective: Objective = self.accelerator.unwrap_model(model)
         objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
         outputs = model(**inputs)
-        if not torch.isfinite(outputs["loss"]):
-            raise GateError(
-                "the loss is not a finite number",
-                where=self._place(),
-                got={name: float(value.detach()) for name, value in outputs.items()},
-                hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
-            )
+        self.unseen.append((self._place(), rows, {name: value.detach() for name, value in outputs.items()}))
+        if outputs["loss"].device.type in LOOKED_AT_ONCE:
+            self._look()
         share = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
         for name, value in outputs.items():
             if name != "loss":
@@ -125,8 +140,9 @@ class DistillTrainer(Trainer):
         """The judge's dev metrics, prefixed `eval_`.
 
         Raises:
-            GateError: the student has collapsed.
+            GateError: the student has collapsed, or a loss was not a finite number.
         """
+        self._look()
         objective: Objective = self.accelerator.unwrap_model(self.model)
         with _evaluating(objective), self.compute_loss_context_manager():
             found = self.judge(objective, self.args.device, self._place())
@@ -136,12 +152,30 @@ class DistillTrainer(Trainer):
         self.control: TrainerControl = control
         return metrics
 
+    def _look(self) -> None:
+        """Look at the losses since the last time.
+
+        Raises:
+            GateError: one is not a finite number.
+        """
+        unseen, self.unseen = self.unseen, []
+        if not unseen or bool(torch.isfinite(torch.stack([outputs["loss"] for _, _, outputs in unseen])).all()):
+            return
+        where, rows, outputs = next(step for step in unseen if not torch.isfinite(step[2]["loss"]))
+        raise GateError(
+            "the loss is not a finite number",
+            where=where,
+            got={name: float(value) for name, value in outputs.items()},
+            hint=f"look at training rows {rows.tolist()[:16]}; a lower learning_rate or precision fp32 usually mends it",
+        )
+
     def _place(self) -> str:
         """Stage and step, for errors."""
         return f"training stage '{self.steps_log.stage}', step {self.state.global_step}"
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the line to log.jsonl with every loss part, then hand it to the trackers."""
+        self._look()
         step = self.state.global_step
         if any(key.startswith("eval_") for key in logs):
             self.steps_log.write(step=step, epoch=self.state.epoch, dev={k.removeprefix("eval_"): v for k, v in logs.items()})
