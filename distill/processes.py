@@ -111,6 +111,9 @@ def check_launch(recipe: Recipe, launch: Launch) -> None:
         if stage.convention == "textbrewer" or any(loss.name == "match" for loss in stage.losses):
             asked = "convention: textbrewer" if stage.convention == "textbrewer" else "matches of chosen layers"
             raise UserError(f"{asked} trains in one process", where=f"stages.{stage.name}", got=place, expected="1", hint=hint)
+        if stage.batch_tokens is not None:
+            where = f"stages.{stage.name}.batch_tokens"
+            raise UserError("batches of so many tokens are not shared", where=where, got=place, expected="1", hint=hint)
     if recipe.train.store_states is not None:
         raise UserError("inner states are stored by one process", where="train.store_states", got=place, expected="1", hint=hint)
     finetune = recipe.teacher.finetune

@@ -72,6 +72,8 @@ class StageSpec(Schema):
         epochs: passes over the data; may be a fraction.
         max_steps: stop after this many optimizer steps, whatever `epochs` says.
         batch_size: sentences per step and process.
+        batch_tokens: tokens per step and process, padding counted: batches of like length hold as many sentences as that
+            allows, `batch_size` of them at most. None: every batch has `batch_size`.
         warmup: share of the steps in which the rate rises.
         schedule: how the rate falls afterwards.
         layer_map: which teacher layer each student layer learns from, for losses between inner states: `kept` (the
@@ -92,6 +94,7 @@ class StageSpec(Schema):
     epochs: float = Field(default=2, gt=0, allow_inf_nan=False)
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=2)
+    batch_tokens: int | None = Field(default=None, ge=16)
     learning_rate: float = Field(default=3e-4, gt=0, lt=1)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -296,7 +299,17 @@ class Recipe(Schema):
         self._teachers()
         self._finetune()
         self._stored_states()
+        self._token_budget()
         self._data_of_task()
+
+    def _token_budget(self) -> None:
+        """What batches of so many tokens do not go with."""
+        if all(stage.batch_tokens is None for stage in self.stages):
+            return
+        if self.train.engine == "textbrewer":
+            raise ValueError("batch_tokens belongs to train.engine trainer; TextBrewer takes batch_size rows a step")
+        if self.data.language_temperature != 1:
+            raise ValueError("batch_tokens needs every row once an epoch: leave it out, or data.language_temperature")
 
     def _stored_states(self) -> None:
         """That states which are to be stored are asked for, and are the same every time a row is read."""

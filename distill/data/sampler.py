@@ -93,3 +93,53 @@ class LengthBucketSampler(Sampler[int]):
         batches = order[: full * self.batch_size].reshape(full, self.batch_size)
         yield from batches[random.permutation(full)].reshape(-1).tolist()
         yield from order[full * self.batch_size :].tolist()
+
+
+class TokenBudgetBatches(Sampler[list[int]]):
+    """Batches of like length, each of as many rows as a number of tokens allows, padding counted.
+
+    Lengths are taken in steps of 8. Every epoch has the same number of batches of the same sizes; which rows of a length
+    come together, and the order of the batches, depends on seed and epoch.
+
+    Args:
+        lengths: tokens of each row.
+        tokens: rows times the longest of them, at most.
+        most: rows of a batch, at most.
+        seed: of the shuffles, together with the epoch.
+
+    Attributes:
+        rows_of_longest: rows of the batch that holds the longest ones.
+
+    Raises:
+        ValueError: two of the longest rows are more than that many tokens.
+    """
+
+    STEP = 8
+
+    def __init__(self, lengths: Sequence[int] | np.ndarray, tokens: int, most: int, seed: int) -> None:
+        self.steps = -(-np.asarray(lengths, dtype=np.int64) // self.STEP) * self.STEP
+        self.seed, self.epoch = seed, 0
+        longest = np.sort(self.steps)[::-1]
+        if len(longest) and 2 * longest[0] > tokens:
+            raise ValueError(f"{tokens} tokens hold no two rows of {longest[0]}")
+        self.starts: list[int] = []
+        start = 0
+        while start < len(longest):
+            self.starts.append(start)
+            start += min(most, tokens // int(longest[start]))
+        self.rows_of_longest = self.starts[1] if len(self.starts) > 1 else len(longest)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the batches of this epoch, 0-based. The same seed and epoch always give the same ones."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(len(self.steps))
+        order = order[np.argsort(-self.steps[order], kind="stable")]
+        batches = np.split(order, self.starts[1:])
+        for number in random.permutation(len(batches)):
+            yield batches[number].tolist()

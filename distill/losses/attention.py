@@ -57,8 +57,8 @@ def attention_mse(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tens
     ours, theirs = _scores(student, teacher, mask)
     if mask is None:
         return masked_mean((ours - theirs).square())
-    keep = pair_mask(mask)[:, None].expand_as(ours)
-    return masked_mean((ours.where(keep, 0) - theirs.where(keep, 0)).square(), keep)
+    keep = pair_mask(mask)
+    return masked_mean((ours - theirs).where(keep[:, None], 0).square().mean(1), keep)
 
 
 def attention_kl(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .reduce import masked_mean
-from .tokens import refuse_other_width, token_pair
+from .tokens import refuse_other_width, token_mask, token_pair
 
 
 def hidden_mse(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
@@ -33,8 +33,11 @@ def hidden_mse(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
         TinyBERT (arXiv 1909.10351). Its code averages over padding too. TextBrewer's hidden_mse is this one, but NaN
         where the mask selects nothing.
     """
-    ours, theirs = token_pair(student, teacher, mask, same_width=True)
-    return masked_mean((ours - theirs).square().mean(-1), mask)
+    ours, theirs = token_pair(student, teacher, None, same_width=True)
+    difference = ours - theirs
+    if mask is not None:
+        difference = difference.where(token_mask(mask, ours), 0)
+    return masked_mean(difference.square().mean(-1), mask)
 
 
 def hidden_cosine(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:

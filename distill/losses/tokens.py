@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .reduce import _fine as fine
 
-__all__ = ["fine", "kl_rows", "pair_mask", "refuse_other_width", "token_pair"]
+__all__ = ["fine", "kl_rows", "pair_mask", "refuse_other_width", "token_mask", "token_pair"]
 
 
 def token_pair(student: Tensor, teacher: Tensor, mask: Tensor | None, *, same_width: bool) -> tuple[Tensor, Tensor]:
@@ -36,10 +36,17 @@ def token_pair(student: Tensor, teacher: Tensor, mask: Tensor | None, *, same_wi
     clean_student, clean_teacher = fine(student), fine(teacher.detach())
     if mask is None:
         return clean_student, clean_teacher
-    if tuple(mask.shape) != ours[:2]:
-        raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {ours[:2]} for student {ours}")
-    keep = mask.bool()[:, :, None]
+    keep = token_mask(mask, student)
     return clean_student.where(keep, 0), clean_teacher.where(keep, 0)
+
+
+def token_mask(mask: Tensor, states: Tensor) -> Tensor:
+    """A mask [B, L] as bool [B, L, 1]. Raises ValueError where it is none of these states [B, L, d]."""
+    if mask.shape != states.shape[:2]:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}, expected {tuple(states.shape[:2])} for student {tuple(states.shape)}"
+        )
+    return mask.bool()[:, :, None]
 
 
 def refuse_other_width(student: Tensor, teacher: Tensor) -> None:

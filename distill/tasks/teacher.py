@@ -160,6 +160,7 @@ def finetune(
         "dropout": None,
         "select_by": "task_metric",
         "engine": "trainer",
+        "store_states": None,
         "patience": None,
     }
     own = recipe.with_values(stages=[stage], train=train)

@@ -16,7 +16,8 @@ import safetensors.torch
 import torch
 from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 
-from ..data.sampler import GroupDraw
+from ..data.sampler import GroupDraw, TokenBudgetBatches
+from ..errors import UserError
 from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
 from ..processes import first, meet, world
 from ..progress import TrainingView, note
@@ -82,10 +83,10 @@ class Length:
     every: int
 
 
-def stage_length(recipe: Recipe, stage: StageSpec, rows: int) -> Length:
-    """The length of a stage over so many rows."""
+def stage_length(recipe: Recipe, stage: StageSpec, rows: int, batches: TokenBudgetBatches | None = None) -> Length:
+    """The length of a stage over so many rows, or over batches of so many tokens."""
     spec = recipe.train
-    per_epoch = math.ceil(rows / stage.batch_size / spec.gradient_accumulation)
+    per_epoch = math.ceil((rows / stage.batch_size if batches is None else len(batches)) / spec.gradient_accumulation)
     steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
     every = round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)
     return Length(per_epoch, steps, max(1, min(steps, every)))
@@ -186,7 +187,8 @@ def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
 def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
     """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
     spec = recipe.train
-    length = stage_length(recipe, stage, len(plan.rows if plan.draw is None else plan.draw))
+    batches = _token_batches(recipe, stage, plan.rows)
+    length = stage_length(recipe, stage, len(plan.rows if plan.draw is None else plan.draw), batches)
     steps = length.steps
     folder.mkdir(parents=True, exist_ok=True)
     found = first(lambda: str(newest_whole(folder) or ""))
@@ -212,6 +214,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             collate=plan.collate,
             judge=plan.judge,
             draw=plan.draw,
+            batches=batches,
             log_path=log,
             stage=stage.name,
             resume=resume,
@@ -233,6 +236,27 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         best=(state.best_global_step, state.best_metric),
         resumed_at=began or None,
     )
+
+
+def _token_batches(recipe: Recipe, stage: StageSpec, rows: Rows) -> TokenBudgetBatches | None:
+    """Batches of so many tokens, where a stage asks for them.
+
+    Raises:
+        UserError: the longest rows do not fit.
+    """
+    if stage.batch_tokens is None:
+        return None
+    try:
+        return TokenBudgetBatches(rows.lengths, stage.batch_tokens, stage.batch_size, recipe.seed)
+    except ValueError as error:
+        longest, step = int(max(rows.lengths)), TokenBudgetBatches.STEP
+        raise UserError(
+            "two of the longest rows are more tokens than a batch may have",
+            where=f"stages.{stage.name}.batch_tokens",
+            got=stage.batch_tokens,
+            expected=f"at least {2 * (-(-longest // step) * step)}: the longest row has {longest}",
+            hint="raise it, or lower max_length",
+        ) from error
 
 
 def trainer_arguments(

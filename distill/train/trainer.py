@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
-from ..data.sampler import GroupDraw, LengthBucketSampler
+from ..data.sampler import GroupDraw, LengthBucketSampler, TokenBudgetBatches
 from ..errors import GateError
 from ..files import read_json, write_json
 from ..processes import first, leads, meet, rank, world
@@ -33,6 +33,10 @@ SUMS = "sums.json"
 MEND = "a lower learning_rate or precision fp32 usually mends it"
 
 Collate = Callable[[list[dict[str, Any]]], dict[str, Tensor]]
+
+LOOKED_AT_ONCE = ("cpu",)
+"""Where a loss is looked at in every step. A GPU would have to be waited for: there it is looked at with the next log line, and
+before anything is judged or saved."""
 
 
 class Rows(Protocol):
@@ -59,6 +63,7 @@ class DistillTrainer(Trainer):
         collate: makes a batch of some of them: what the objective takes, and the row numbers in `row`.
         judge: gives the dev metrics.
         draw: which rows an epoch holds; None takes each once.
+        batches: batches of so many tokens; None takes batches of so many rows.
         log_path: log.jsonl.
         stage: name of the stage.
         resume: the checkpoint this training goes on from; later log lines are dropped.
@@ -73,6 +78,7 @@ class DistillTrainer(Trainer):
         collate: Collate,
         judge: Judge,
         draw: GroupDraw | None = None,
+        batches: TokenBudgetBatches | None = None,
         log_path: Path,
         stage: str,
         resume: Path | None = None,
@@ -80,6 +86,7 @@ class DistillTrainer(Trainer):
     ) -> None:
         self.judge = judge
         self.draw = draw
+        self.batches = batches
         step = step_of(resume) if resume else 0
         self.share = Share(rank(), world()) if world() > 1 else None
         self.steps_log = StepLog(log_path, stage, step, writes=leads())
@@ -90,6 +97,7 @@ class DistillTrainer(Trainer):
             sums, self.summed_since = read_json(resume / SUMS)
             self.sums = sums if leads() else {}
         self.rows: list[Tensor] = []
+        self.unseen: list[tuple[str, str, Tensor, dict[str, Tensor]]] = []
         super().__init__(
             model=objective,
             args=arguments,
@@ -122,11 +130,20 @@ class DistillTrainer(Trainer):
         return LengthBucketSampler(rows.lengths, batch, self.args.seed, draw=self.draw)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """This process's rows of each batch, where several share it: transformers would let them train on rows of their own."""
-        if self.share is None:
+        """Batches of so many rows, or of so many tokens; of several processes each has its rows of the former.
+
+        transformers would let several processes train on rows of their own.
+        """
+        if self.share is not None:
+            assert self.batches is None, "refused by check_launch"
+            batch = self.args.train_batch_size * self.args.world_size
+            return part_loader(self.train_dataset, self._get_train_sampler(), batch, self.data_collator, self.share)
+        if self.batches is None:
             return super().get_train_dataloader()
-        batch = self.args.train_batch_size * self.args.world_size
-        return part_loader(self.train_dataset, self._get_train_sampler(), batch, self.data_collator, self.share)
+        pin = self.args.dataloader_pin_memory
+        return self.accelerator.prepare(
+            DataLoader(self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator, pin_memory=pin)
+        )
 
     def compute_loss(
         self,
@@ -141,13 +158,9 @@ class DistillTrainer(Trainer):
         objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
         self.rows.append(rows)
         outputs = model(**inputs) if self.share is None else self._shared(model, objective, inputs)
-        if not torch.isfinite(outputs["loss"]):
-            raise GateError(
-                "the loss is not a finite number",
-                where=self._place(),
-                got={name: float(value.detach()) for name, value in outputs.items()},
-                hint=f"look at training rows {rows.tolist()[:16]}; {MEND}",
-            )
+        self.unseen.append(("loss", self._place(), rows, {name: value.detach() for name, value in outputs.items()}))
+        if outputs["loss"].device.type in LOOKED_AT_ONCE:
+            self._look()
         part = 1 / max(1, getattr(self, "current_gradient_accumulation_steps", 1))
         for name, value in outputs.items():
             many = world() if name == "loss" else 1  # see Share.scaled
@@ -166,28 +179,26 @@ class DistillTrainer(Trainer):
             objective.share = None
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        """The norm of the gradient, before the optimizer uses it.
+        """The norm of the gradient, looked at before the optimizer uses it where the device need not be waited for.
 
         Raises:
             GateError: it is not finite; the weights are still those of the step before.
         """
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        if not np.isfinite(float(norm)):
-            raise GateError(
-                "the gradient is not a finite number",
-                where=self._place(),
-                got=f"its norm is {float(norm)}, the loss is finite",
-                hint=f"look at training rows {torch.cat(self.rows).tolist()[:16]}; {MEND}",
-            )
+        value = torch.as_tensor(norm).detach()
+        self.unseen.append(("gradient", self._place(), torch.cat(self.rows), {"gradient": value}))
         self.rows = []
+        if value.device.type in LOOKED_AT_ONCE:
+            self._look()
         return norm
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """The judge's dev metrics, prefixed `eval_`.
 
         Raises:
-            GateError: the student has collapsed.
+            GateError: the student has collapsed, or a loss was not a finite number.
         """
+        self._look()
         objective: Objective = self.accelerator.unwrap_model(self.model)
         with _evaluating(objective), self.compute_loss_context_manager():
             found = first(lambda: self.judge(objective, self.args.device, self._place()))
@@ -197,12 +208,30 @@ class DistillTrainer(Trainer):
         self.control: TrainerControl = control
         return metrics
 
+    def _look(self) -> None:
+        """Look at the losses and gradients since the last time.
+
+        Raises:
+            GateError: one is not a finite number.
+        """
+        unseen, self.unseen = self.unseen, []
+        if not unseen or bool(torch.isfinite(torch.stack([found[what].float() for what, _, _, found in unseen])).all()):
+            return
+        what, where, rows, found = next(step for step in unseen if not torch.isfinite(step[3][step[0]]))
+        raise GateError(
+            f"the {what} is not a finite number",
+            where=where,
+            got={name: float(value) for name, value in found.items()},
+            hint=f"look at training rows {rows.tolist()[:16]}; {MEND}",
+        )
+
     def _place(self) -> str:
         """Stage and step, for errors."""
         return f"training stage '{self.steps_log.stage}', step {self.state.global_step}"
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write the line to log.jsonl with every loss part, then hand it to the trackers."""
+        self._look()
         step = self.state.global_step
         if any(key.startswith("eval_") for key in logs):
             self.steps_log.write(step=step, epoch=self.state.epoch, dev={k.removeprefix("eval_"): v for k, v in logs.items()})

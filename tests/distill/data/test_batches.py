@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from distill.data import tokens
 from distill.data.collate import Collator
-from distill.data.sampler import LengthBucketSampler
+from distill.data.sampler import LengthBucketSampler, TokenBudgetBatches
 from distill.data.tokens import TokenizedSentences
 
 items = st.lists(st.lists(st.integers(1, 30_000), max_size=20), min_size=1, max_size=12).map(
@@ -114,3 +114,34 @@ def test_the_short_batch_comes_last_and_the_others_are_whole():
 def test_impossible_sizes_are_refused(batch_size, window):
     with pytest.raises(ValueError, match="at least 1"):
         LengthBucketSampler([1, 2], batch_size, seed=0, window=window)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.integers(128, 400), st.integers(2, 20), st.integers(0, 3))
+def test_batches_of_so_many_tokens(lengths, budget, most, epoch):
+    """Every row once; no batch above the budget, padding counted; every epoch has as many batches, of the same sizes."""
+    batches = TokenBudgetBatches(lengths, budget, most, seed=1)
+    first = list(batches)
+    batches.set_epoch(epoch)
+    found = list(batches)
+    assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
+    assert len(found) == len(batches) == len(first)
+    assert sorted(map(len, found)) == sorted(map(len, first))
+    assert all(len(batch) * max(lengths[row] for row in batch) <= budget and len(batch) <= most for batch in found)
+    assert batches.rows_of_longest in {len(batch) for batch in found if max(lengths) in [lengths[row] for row in batch]}
+    assert list(batches) == found
+
+
+def test_a_budget_is_used_and_epochs_differ():
+    lengths = np.random.default_rng(0).integers(4, 64, 400)
+    batches = TokenBudgetBatches(lengths, 512, 64, seed=1)
+    first = list(batches)
+    batches.set_epoch(1)
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in batches}
+    padded = sum(len(batch) * lengths[batch].max() for batch in first)
+    assert padded < 1.12 * lengths.sum()
+    assert np.median([len(batch) * lengths[batch].max() for batch in first]) > 0.85 * 512
+
+
+def test_a_budget_that_holds_no_two_rows_is_refused():
+    with pytest.raises(ValueError, match="no two rows of 64"):
+        TokenBudgetBatches([3, 60], 127, 8, seed=0)

@@ -16,8 +16,11 @@ from distill.data.tokens import TokenizedSentences
 from distill.errors import ModelError
 from distill.recipe import Recipe, StageSpec, normalise
 from distill.recipe_losses import INNER
+from distill.train.engine import TrainingData, train_student
 from distill.train.inner import InnerTeacher
 from distill.train.stored import Said, store_states, with_states
+from students.build import build_student
+from students.spec import LayersSpec
 from teachers.state_rows import row_key
 
 KEY = {"weights": "those of tests/inner.py"}
@@ -158,6 +161,38 @@ def test_a_state_that_is_too_large_for_fp16_is_told(own_cache):
     student = inner.fresh("bert")
     with pytest.raises(ModelError, match="float16"):
         store_states(teacher, losses_of(student, ["hidden_mse"], teacher), rows(), Collator(0, False), "fp16")
+
+
+def test_a_sentence_encoder_learns_the_same(tmp_path, own_cache):
+    """Beside losses between sentence vectors; the student's modules get no states to read."""
+    start = tiny.sentence_transformer(layers=3, hidden=32, seed=5)
+    vectors = [start.encode(texts, show_progress_bar=False) for texts in (toytask.TRAIN, toytask.DEV)]
+    found = {}
+    for numbers in (None, "fp32"):
+        tree = {
+            "name": "toy",
+            "teacher": "unused",
+            "data": {"train": "unused.txt"},
+            "student": {"layers": 2},
+            "stages": [{"losses": ["embedding_cosine", "hidden_mse"], "batch_size": 16, "epochs": 1}],
+            "train": {"precision": "fp32", "store_states": numbers},
+        }
+        student = build_student(
+            LayersSpec(layers=2), start, teacher_dim=32, teacher_normalizes=True, teacher_prompt="", max_length=64, seed=0
+        )
+        facts = train_student(
+            Recipe.model_validate(normalise(tree)),
+            student,
+            TrainingData(toytask.TRAIN, toytask.DEV, lambda rows: vectors[0][rows], vectors[1]),
+            teacher_normalizes=True,
+            work=tmp_path / str(numbers) / "work",
+            log=tmp_path / str(numbers) / "log.jsonl",
+            inner=InnerTeacher(inner.fresh("bert"), key={"sentences": True}),
+        )
+        found[numbers] = (facts["stages"][0], student.model.state_dict())
+    assert found["fp32"][0]["stored_states"]["bytes"] > 0
+    for name, weight in found[None][1].items():
+        torch.testing.assert_close(found["fp32"][1][name], weight, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

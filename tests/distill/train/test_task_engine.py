@@ -211,7 +211,9 @@ def test_outputs_that_are_no_numbers_stop_the_training(tmp_path):
     assert "learning_rate" in found.value.hint
 
 
-def test_a_loss_that_is_no_number_names_stage_step_and_rows(tmp_path):
+@pytest.mark.parametrize("at_once", [("cpu",), ()], ids=["at once", "with the next log line"])
+def test_a_loss_that_is_no_number_names_stage_step_and_rows(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("distill.train.trainer.LOOKED_AT_ONCE", at_once)
     logits = toytask.signal(toytask.TRAIN)
     logits[0] = np.full(2, np.nan, np.float32)
     with pytest.raises(GateError, match="the loss is not a finite number") as found:

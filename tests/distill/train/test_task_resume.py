@@ -11,6 +11,7 @@ import toytask
 from torch import nn
 from transformers import AutoModelForMaskedLM
 
+from distill.errors import UserError
 from distill.recipe import Recipe, normalise
 from distill.train import stages as rooms
 from distill.train import trainer
@@ -189,3 +190,24 @@ def test_stored_states_are_the_same_ones_after_a_restart(tmp_path):
     assert again.facts["stages"][0]["resumed_at"] == 5
     assert again.facts["stages"][0]["stored_states"]["computed"] == 0
     assert_same(whole, again)
+
+
+def train_budget(folder):
+    """Batches of 160 tokens, 8 rows of them at most."""
+    stage = {"name": "main", "batch_tokens": 160, "batch_size": 8, "epochs": 1, "losses": ["hard_label"]}
+    return toytask.train(folder, [stage], student=toytask.classifier(2, seed=1))
+
+
+def test_batches_of_so_many_tokens_are_the_same_ones_after_a_restart(tmp_path):
+    whole = train_budget(tmp_path / "whole")
+    assert whole.facts["stages"][0]["epochs"] == 1
+    assert whole.facts["stages"][0]["steps"] > 160 / 8  # the longer rows come fewer at a time
+    killed(tmp_path / "killed", "main", 8, train_budget)
+    again = train_budget(tmp_path / "killed")
+    assert again.facts["stages"][0]["resumed_at"] == 5
+    assert_same(whole, again)
+
+
+def test_a_budget_below_two_rows_is_told(tmp_path):
+    with pytest.raises(UserError, match="batch_tokens"):
+        toytask.train(tmp_path, [{"batch_tokens": 16}], student=toytask.classifier(2, seed=1))
