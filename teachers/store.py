@@ -39,14 +39,13 @@ BLOCK = 256
 """Texts handed to the teacher at once; the grain of the progress bar."""
 
 CHUNK = 65536
-"""Keys that are looked at at once: what is as long as the corpus lies on disk (distill.mapped)."""
+"""Keys that are made at once: what is as long as the corpus lies on disk (distill.mapped)."""
+
+PARTS = 64
+"""Parts in which keys are sorted, so that the sorting of a million takes no more memory than that of a few thousand."""
 
 OPEN_MAPS = 256
 """Memory maps kept open at once, well below the usual limit of 1024 open files."""
-
-
-Shard = tuple[Path, np.ndarray]
-"""The file with a shard's vectors, and its keys as S16 [n]."""
 
 
 class Track(Protocol):
@@ -159,7 +158,7 @@ class EmbeddingStore:
             self._look(shards)
         _, known = _find(_concatenate(shards.values()), wanted)
         first = _first_of_each(wanted)
-        pending = np.flatnonzero(first & ~known)
+        pending = np.flatnonzero(first & ~known).astype(np.int32 if len(texts) < 2**31 else np.int64)
         steps: Iterator[int] = self._compute(pending, wanted, texts, embed, shard_size, shards)
         if progress is not None:
             steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
@@ -209,12 +208,13 @@ class EmbeddingStore:
         while len(pending):
             with held(self.folder / "lock"):
                 fresh = self._look(shards)
-                others = np.isin(wanted[pending], fresh) if len(fresh) else np.zeros(len(pending), dtype=bool)
-                pending = pending[~others]
+                left = len(pending)
+                if len(fresh):
+                    pending = pending[~np.isin(wanted[pending], fresh)]
                 taken, owners = claims.others()
                 free = _free(wanted, pending, taken, shard_size)
                 claim = claims.make(wanted[pending[free]]) if len(free) else None
-            yield from [0] * int(others.sum())
+            yield from [0] * (left - len(pending))
             if claim is None:
                 if len(pending):
                     pause(f"{self.folder}: waiting for {'; '.join(map(str, owners))}")
@@ -228,8 +228,8 @@ class EmbeddingStore:
                     vectors.append(self._checked(embed([texts[row] for row in block]), block, texts))
                     yield from [1] * len(block)
                 with held(self.folder / "lock"):
-                    path, keys = self._write(np.concatenate(vectors), wanted[rows])
-                shards[path] = keys
+                    path = self._write(np.concatenate(vectors), wanted[rows])
+                shards[path] = _mapped_keys(path.with_name(f"{path.stem}.keys.npy"))
             pending = np.delete(pending, free)
 
     def _checked(self, vectors: np.ndarray, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray:
@@ -248,14 +248,14 @@ class EmbeddingStore:
             )
         return array
 
-    def _write(self, vectors: np.ndarray, keys: np.ndarray) -> Shard:
+    def _write(self, vectors: np.ndarray, keys: np.ndarray) -> Path:
         """Keep one shard: keys first, so that vectors never stand alone."""
         hashes = keys.view(np.uint8).reshape(len(keys), 16)
         name = _digest(vectors, hashes)
         atomic_write(self.folder / f"{name}.keys.npy", _npy(hashes))
         path = self.folder / f"{name}.npy"
         atomic_write(path, _npy(vectors))
-        return path, keys
+        return path
 
     def _look(self, shards: dict[Path, np.ndarray]) -> np.ndarray:
         """Add every whole shard that is not known yet, sorted by name; damaged ones are removed. Call with the lock held.
@@ -339,26 +339,38 @@ def _keys(texts: Sequence[str]) -> np.ndarray:
     return keys.array()
 
 
+def _mapped_keys(path: Path) -> np.ndarray:
+    """The keys of a shard, S16 [n], on disk."""
+    hashes: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return hashes.view("S16").ravel()
+
+
+def _alike(keys: np.ndarray, part: int) -> np.ndarray:
+    """Positions of the keys of one of PARTS parts, by their first byte: each part can be sorted by itself."""
+    heads = keys.view(np.uint8)[:: keys.itemsize]
+    return np.flatnonzero(heads % PARTS == part)
+
+
 def _first_of_each(keys: np.ndarray) -> np.ndarray:
     """Whether each key is the first of its kind, bool [n]."""
-    order, first = np.argsort(keys, kind="stable"), np.ones(len(keys), dtype=bool)
-    for start in range(1, len(keys), CHUNK):
-        here = order[start - 1 : start + CHUNK]
-        first[here[1:]] = keys[here[1:]] != keys[here[:-1]]
+    first = np.zeros(len(keys), dtype=bool)
+    for part in range(PARTS):
+        places = _alike(keys, part)
+        first[places[np.unique(keys[places], return_index=True)[1]]] = True
     return first
 
 
 def _find(stored: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each wanted key is among the stored ones, int64 [n], and whether it is there, bool [n]."""
-    if not len(stored):
-        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
-    order, found, known = np.argsort(stored, kind="stable"), Spool(np.int64), np.zeros(len(wanted), dtype=bool)
-    for start in range(0, len(wanted), CHUNK):
-        some = wanted[start : start + CHUNK]
-        rows = order[np.minimum(np.searchsorted(stored, some, sorter=order), len(stored) - 1)]
-        found.add(rows)
-        known[start : start + CHUNK] = stored[rows] == some
-    return found.array(), known
+    found, known = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    for part in range(PARTS):
+        here, asked = _alike(stored, part), _alike(wanted, part)
+        if len(here) and len(asked):
+            keys, some = stored[here], wanted[asked]
+            order = np.argsort(keys, kind="stable")
+            rows = order[np.minimum(np.searchsorted(keys, some, sorter=order), len(keys) - 1)]
+            found[asked], known[asked] = here[rows], keys[rows] == some
+    return found, known
 
 
 def _concatenate(keys: Iterable[np.ndarray]) -> np.ndarray:
