@@ -33,9 +33,10 @@ from .files import fingerprint, locate_model, lock, remembered
 from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .live import live_page
 from .making import check_student, make_student, running_teacher
+from .mapped import Joined, Prompted
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
-from .processes import check_launch, first, in_turn, launched, leads, together, world
+from .processes import check_launch, first, launched, leads, together, world
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
@@ -226,17 +227,16 @@ class _Run:
             "augment": run_key(self.recipe, mask, self.teacher_key),
             "given": given,
         }
-        made: list[PreparedData] = []
 
         def work() -> dict[str, Any]:
             words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
-            made.append(prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed))
-            save_prepared(made[0], self.folder.data)
+            made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed)
+            save_prepared(made, self.folder.data)
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
-            return {**made[0].counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
+            return {**made.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
-        data = made[0] if made else load_prepared(self.folder.data)
+        data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
         return data
 
@@ -257,7 +257,7 @@ class _Run:
         name = self.recipe.student.start
         start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
         found, work = labelling(
-            start, self.start_key, [*data.train, *data.start], data.dev, name="the start model", batch_size=size
+            start, self.start_key, Joined(data.train, data.start), data.dev, name="the start model", batch_size=size
         )
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found
@@ -294,16 +294,14 @@ class _Run:
             if leads() and not place.exists():  # what another training left, its log lines too, is no part of this one
                 shutil.rmtree(folder.work, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
-            texts = [prompt + text for text in data.train]
+            texts = Prompted(prompt, data.train)
             dev = [prompt + text for text in data.dev]
             pairs = data.translations
             if pairs is not None:
                 pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
             toward_start = None
-            in_turn(lambda: signals.train)  # read from the store, which the first process has filled
             if start is not None:
-                in_turn(lambda: start.train)
-                more = [*texts, *(prompt + text for text in data.start)]
+                more = Joined(texts, Prompted(prompt, data.start))
                 toward_start = TrainingData(more, dev, start.train.gather, start.dev_vectors())
             student = self._cut(texts, signals.train, place)
             metric = select_metric(student.model, data.select) if data.select else None

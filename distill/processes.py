@@ -188,6 +188,13 @@ class Crew:
         self._store.add(key, 1)
         self._until(lambda: self._store.add(key, 0) >= self.world)
 
+    def total(self, count: int) -> int:
+        """The sum of a count over the processes."""
+        key = self._next()
+        self._store.add(key, count)
+        self.meet()
+        return int(self._store.add(key, 0))
+
     def leave(self) -> None:
         """The end: the first process, which may hold the store, goes last."""
         if self.leads:
@@ -325,6 +332,11 @@ def meet() -> None:
     """Wait until every process is here."""
     if _crew is not None:
         _crew.meet()
+
+
+def total(count: int) -> int:
+    """The sum of a count over the processes."""
+    return count if _crew is None else _crew.total(count)
 
 
 def in_turn(work: Callable[[], T]) -> T:

@@ -10,8 +10,8 @@ from .processes import first, leads, world
 from .recipe import Recipe
 from .rundir import RunDir
 
-EVERYONE = ("finetune", "training")
-"""The stages in which every process works."""
+EVERYONE = ("finetune", "signals", "start signals", "training")
+"""The stages in which every process works: those that train, and those that label a store which processes share."""
 
 
 def run_dir(path: Path) -> RunDir:

@@ -11,6 +11,7 @@ from teachers.load import Teacher
 from teachers.store import EmbeddingStore, StoredRows
 
 from .files import cache_dir
+from .processes import total
 from .progress import note, track
 
 
@@ -61,11 +62,16 @@ def labelling(
     store = EmbeddingStore(cache_dir(), key, teacher.dim)
     found: list[StoredRows] = []
 
-    def work() -> dict[str, Any]:
+    def label() -> None:
         for texts in (train, dev):
             found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
-        computed, reused = sum(rows.new_sentences for rows in found), sum(rows.reused for rows in found)
+
+    def work() -> dict[str, Any]:
+        label()
+        here, every = sum(rows.new_sentences for rows in found), sum(rows.new_sentences + rows.reused for rows in found)
+        computed = total(here)
+        reused = every - computed
         note(f"signals: {computed:,} sentences through {name}, {reused:,} from the cache")
         return {"computed": computed, "reused": reused, "train_sha256": found[0].sha256(), "dev_sha256": found[1].sha256()}
 
-    return Signals(found, work), work
+    return Signals(found, label), work

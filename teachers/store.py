@@ -4,6 +4,9 @@ A store is a folder per teacher, `<root>/signals/<key>/`, whose key is the teach
 pair of files named by the sha256 of their content: `<sha>.npy` (float32 [n, dim]) and `<sha>.keys.npy` (uint8 [n, 16],
 the blake2b-128 of each text). A shard is checked whenever it is opened; one that is torn is removed and made again.
 `format.json` names the form of the files; a store in another form is refused, and nothing in it is touched.
+
+Several processes may label for one teacher at a time, and share the work: each claims a shard's worth of texts (claims.py),
+computes without any lock, and writes the shard whole. The store's own lock is held for moments: to look, to claim, to write.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +25,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from distill.errors import ModelError, RunError, shorten
-from distill.files import atomic_write, fingerprint, lock, read_json, write_json
+from distill.files import atomic_write, fingerprint, read_json, write_json
+from distill.mapped import Spool
+
+from .claims import Claims, held
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +38,14 @@ FORMAT = 1
 BLOCK = 256
 """Texts handed to the teacher at once; the grain of the progress bar."""
 
+CHUNK = 65536
+"""Keys that are made at once: what is as long as the corpus lies on disk (distill.mapped)."""
+
+PARTS = 64
+"""Parts in which keys are sorted, so that the sorting of a million takes no more memory than that of a few thousand."""
+
 OPEN_MAPS = 256
 """Memory maps kept open at once, well below the usual limit of 1024 open files."""
-
-
-Shard = tuple[Path, np.ndarray]
-"""The file with a shard's vectors, and its keys as S16 [n]."""
 
 
 class Track(Protocol):
@@ -48,8 +58,8 @@ class StoredRows:
     """The vectors of a list of texts, read from memory maps when they are asked for.
 
     Attributes:
-        new_sentences: different texts that went through the teacher now.
-        reused: different texts that were in the store before.
+        new_sentences: different texts that went through the teacher now, in this process.
+        reused: different texts that were in the store before, or that another process labelled meanwhile.
     """
 
     def __init__(self, shards: Sequence[Path], starts: np.ndarray, rows: np.ndarray, dim: int, new: int, reused: int) -> None:
@@ -122,8 +132,9 @@ class EmbeddingStore:
     ) -> StoredRows:
         """The vectors of `texts`; those that are not in the store yet are computed and kept.
 
-        Finished shards stay when the process dies, and the next call goes on from there. Two processes that label
-        for the same teacher take turns, and the second finds what the first has done.
+        Finished shards stay when the process dies, and the next call goes on from there. Processes that label for the same
+        teacher at the same time share the work, shard by shard: no text is done twice, and those of one that dies are done
+        by the others.
 
         Args:
             texts: sentences, repeats allowed.
@@ -138,19 +149,23 @@ class EmbeddingStore:
             ModelError: a vector has the wrong shape, or is not finite.
             RunError: the disk is full, read-only or forbidden, or another version wrote the store.
         """
-        with lock(self.folder / "lock", "this teacher's store", wait=True):
+        wanted = _keys(texts)
+        shards: dict[Path, np.ndarray] = {}
+        with held(self.folder / "lock"):
             self._check_format()  # first: what another version wrote would look damaged, and be removed
             self._clean()
             write_json(self.folder / "teacher.json", self.teacher)
-            wanted = _keys(texts)
-            shards = self._shards()
-            _, known = _find(_concatenate([keys for _, keys in shards]), wanted)
-            different, first = np.unique(wanted, return_index=True)
-            new = np.sort(first[~known[first]])
-            shards += self._compute([int(row) for row in new], texts, embed, shard_size, progress)
-        rows, _ = _find(_concatenate([keys for _, keys in shards]), wanted)
-        starts = np.cumsum([0, *(len(keys) for _, keys in shards)], dtype=np.int64)[:-1]
-        return StoredRows([path for path, _ in shards], starts, rows, self.dim, len(new), len(different) - len(new))
+            self._look(shards)
+        _, known = _find(_concatenate(shards.values()), wanted)
+        first = _first_of_each(wanted)
+        pending = np.flatnonzero(first & ~known).astype(np.int32 if len(texts) < 2**31 else np.int64)
+        steps: Iterator[int] = self._compute(pending, wanted, texts, embed, shard_size, shards)
+        if progress is not None:
+            steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
+        new = sum(steps)
+        rows, _ = _find(_concatenate(shards.values()), wanted)
+        starts = np.cumsum([0, *map(len, shards.values())], dtype=np.int64)[:-1]
+        return StoredRows(list(shards), starts, rows, self.dim, new, int(first.sum()) - new)
 
     def _check_format(self) -> None:
         """Refuse a store whose files have another form than this version writes; name the form of a new one."""
@@ -171,33 +186,51 @@ class EmbeddingStore:
 
     def _compute(
         self,
-        new: list[int],
+        pending: np.ndarray,
+        wanted: np.ndarray,
         texts: Sequence[str],
         embed: Callable[[Sequence[str]], np.ndarray],
         shard_size: int,
-        progress: Track | None,
-    ) -> list[Shard]:
-        """Label `texts[row]` for every row in `new`, and write a shard after each `shard_size` of them."""
-        ordered: list[int] = []
-        for start in range(0, len(new), shard_size):  # by length within a shard: little padding, steady speed
-            ordered += sorted(new[start : start + shard_size], key=lambda row: len(texts[row]), reverse=True)
-        steps: Iterable[int] = ordered
-        if progress is not None:
-            steps = progress(ordered, total=len(ordered), description="teacher signals", unit="sentences")
-        block: list[int] = []
-        vectors: list[np.ndarray] = []
-        written: list[Shard] = []
-        for count, row in enumerate(steps, start=1):
-            block.append(row)
-            full = count % shard_size == 0 or count == len(ordered)
-            if full or len(block) == BLOCK:
-                vectors.append(self._checked(embed([texts[index] for index in block]), block, texts))
-                block = []
-            if full:
-                rows = ordered[count - sum(map(len, vectors)) : count]
-                written.append(self._write(np.concatenate(vectors), _keys([texts[index] for index in rows])))
+        shards: dict[Path, np.ndarray],
+    ) -> Iterator[int]:
+        """Label `texts[row]` for every row in `pending`, shard by shard, here or in another process.
+
+        Args:
+            pending: rows of different texts that are not in the store, ascending.
+            wanted: keys of all texts.
+            texts, embed, shard_size: as for `label`.
+            shards: those that are known, path -> keys; new ones are added.
+
+        Yields:
+            For every row 1 where it was labelled here, 0 where it was elsewhere.
+        """
+        claims, pause = Claims(self.folder / "claims"), _Pause()
+        while len(pending):
+            with held(self.folder / "lock"):
+                fresh = self._look(shards)
+                left = len(pending)
+                if len(fresh):
+                    pending = pending[~np.isin(wanted[pending], fresh)]
+                taken, owners = claims.others()
+                free = _free(wanted, pending, taken, shard_size)
+                claim = claims.make(wanted[pending[free]]) if len(free) else None
+            yield from [0] * (left - len(pending))
+            if claim is None:
+                if len(pending):
+                    pause(f"{self.folder}: waiting for {'; '.join(map(str, owners))}")
+                continue
+            with claim:
+                # By length: little padding, steady speed.
+                rows = sorted(pending[free].tolist(), key=lambda row: len(texts[row]), reverse=True)
                 vectors = []
-        return written
+                for start in range(0, len(rows), BLOCK):
+                    block = rows[start : start + BLOCK]
+                    vectors.append(self._checked(embed([texts[row] for row in block]), block, texts))
+                    yield from [1] * len(block)
+                with held(self.folder / "lock"):
+                    path = self._write(np.concatenate(vectors), wanted[rows])
+                shards[path] = _mapped_keys(path.with_name(f"{path.stem}.keys.npy"))
+            pending = np.delete(pending, free)
 
     def _checked(self, vectors: np.ndarray, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray:
         """The vectors as contiguous float32, if they are what they should be."""
@@ -215,34 +248,44 @@ class EmbeddingStore:
             )
         return array
 
-    def _write(self, vectors: np.ndarray, keys: np.ndarray) -> Shard:
+    def _write(self, vectors: np.ndarray, keys: np.ndarray) -> Path:
         """Keep one shard: keys first, so that vectors never stand alone."""
         hashes = keys.view(np.uint8).reshape(len(keys), 16)
         name = _digest(vectors, hashes)
         atomic_write(self.folder / f"{name}.keys.npy", _npy(hashes))
         path = self.folder / f"{name}.npy"
         atomic_write(path, _npy(vectors))
-        return path, keys
+        return path
 
-    def _shards(self) -> list[Shard]:
-        """Every whole shard with its keys, sorted by name; the others are removed. Call with the lock held."""
-        whole: list[Shard] = []
+    def _look(self, shards: dict[Path, np.ndarray]) -> np.ndarray:
+        """Add every whole shard that is not known yet, sorted by name; damaged ones are removed. Call with the lock held.
+
+        Args:
+            shards: path -> keys, S16 [n].
+
+        Returns:
+            The keys that came in, S16 [n].
+        """
+        fresh = []
         for path in sorted(self.folder.glob("*.keys.npy")):
             vectors = path.with_name(path.name.replace(".keys.npy", ".npy"))
+            if vectors in shards:
+                continue
             keys = self._read(vectors, path)
             if keys is None:
                 logger.warning("a damaged piece of the teacher's store is removed and made again: %s", vectors.name)
                 for file in (vectors, path):
                     file.unlink(missing_ok=True)
             else:
-                whole.append((vectors, keys))
-        return whole
+                shards[vectors] = keys
+                fresh.append(keys)
+        return _concatenate(fresh)
 
     def _read(self, vectors: Path, keys: Path) -> np.ndarray | None:
         """A shard's keys as an S16 array, or None if the two files are not what was written."""
         try:
             values = np.load(vectors, mmap_mode="r", allow_pickle=False)
-            hashes = np.load(keys, allow_pickle=False)
+            hashes = np.load(keys, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
         right = values.dtype == np.float32 and values.shape == (len(hashes), self.dim) and hashes.shape[1:] == (16,)
@@ -263,23 +306,79 @@ class EmbeddingStore:
                 file.unlink()
 
 
+class _Pause:
+    """Waits for others, longer and longer up to half a second, and says so once."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.01
+
+    def __call__(self, text: str) -> None:
+        if 0.3 < self._seconds < 0.5:
+            logger.warning("%s", text)
+        time.sleep(self._seconds)
+        self._seconds = min(0.5, self._seconds * 1.5)
+
+
+def _free(wanted: np.ndarray, pending: np.ndarray, taken: np.ndarray, count: int) -> np.ndarray:
+    """Positions in `pending` of the first `count` rows whose keys are not taken."""
+    found: list[np.ndarray] = []
+    missing, start = count, 0
+    while missing > 0 and start < len(pending):
+        part = np.flatnonzero(~np.isin(wanted[pending[start : start + count]], taken))[:missing]
+        found.append(part + start)
+        missing, start = missing - len(part), start + count
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
 def _keys(texts: Sequence[str]) -> np.ndarray:
     """blake2b-128 of each text, as S16 [n]."""
-    raw = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    return np.frombuffer(raw, dtype="S16") if raw else np.empty(0, dtype="S16")
+    keys = Spool("S16")
+    hashed = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
+    while some := b"".join(itertools.islice(hashed, CHUNK)):
+        keys.add(np.frombuffer(some, dtype="S16"))
+    return keys.array()
+
+
+def _mapped_keys(path: Path) -> np.ndarray:
+    """The keys of a shard, S16 [n], on disk."""
+    hashes: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return hashes.view("S16").ravel()
+
+
+def _alike(keys: np.ndarray, part: int) -> np.ndarray:
+    """Positions of the keys of one of PARTS parts, by their first byte: each part can be sorted by itself."""
+    heads = keys.view(np.uint8)[:: keys.itemsize]
+    return np.flatnonzero(heads % PARTS == part)
+
+
+def _first_of_each(keys: np.ndarray) -> np.ndarray:
+    """Whether each key is the first of its kind, bool [n]."""
+    first = np.zeros(len(keys), dtype=bool)
+    for part in range(PARTS):
+        places = _alike(keys, part)
+        first[places[np.unique(keys[places], return_index=True)[1]]] = True
+    return first
 
 
 def _find(stored: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each wanted key is among the stored ones, int64 [n], and whether it is there, bool [n]."""
-    if not len(stored):
-        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
-    order = np.argsort(stored, kind="stable")
-    rows = order[np.minimum(np.searchsorted(stored, wanted, sorter=order), len(stored) - 1)]
-    return rows, stored[rows] == wanted
+    found, known = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    for part in range(PARTS):
+        here, asked = _alike(stored, part), _alike(wanted, part)
+        if len(here) and len(asked):
+            keys, some = stored[here], wanted[asked]
+            order = np.argsort(keys, kind="stable")
+            rows = order[np.minimum(np.searchsorted(keys, some, sorter=order), len(keys) - 1)]
+            found[asked], known[asked] = here[rows], keys[rows] == some
+    return found, known
 
 
-def _concatenate(keys: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate(keys) if keys else np.empty(0, dtype="S16")
+def _concatenate(keys: Iterable[np.ndarray]) -> np.ndarray:
+    """All of them behind each other, on disk."""
+    joined = Spool("S16")
+    for part in keys:
+        joined.add(part)
+    return joined.array()
 
 
 def _digest(vectors: np.ndarray, hashes: np.ndarray) -> str:

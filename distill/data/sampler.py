@@ -91,7 +91,8 @@ class LengthBucketSampler(Sampler[int]):
             order[start : start + size] = part[np.argsort(self.lengths[part], kind="stable")]
         full = len(order) // self.batch_size
         batches = order[: full * self.batch_size].reshape(full, self.batch_size)
-        yield from batches[random.permutation(full)].reshape(-1).tolist()
+        for number in random.permutation(full):  # batch by batch: a list of a million numbers would be held for an epoch
+            yield from batches[number].tolist()
         yield from order[full * self.batch_size :].tolist()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
 from ..files import atomic_folder, read_json, write_json
+from ..mapped import MappedTexts
 from .augment.account import write_report
 from .evaluation import EvaluationSet, load_set, save_set
 
@@ -32,7 +34,7 @@ class PreparedData:
     """The text of a run.
 
     Attributes:
-        train: sentences to learn from, in the order of their sources.
+        train: sentences to learn from, in the order of their sources; on disk where they were loaded.
         dev: held-out sentences, in an order that does not depend on that of the sources.
         evaluate: name -> evaluation set, untouched.
         select: name -> set to choose the best checkpoint by; may be empty.
@@ -42,7 +44,7 @@ class PreparedData:
         start: further sentences for stages toward the start model.
     """
 
-    train: list[str]
+    train: Sequence[str]
     dev: list[str]
     evaluate: dict[str, EvaluationSet]
     select: dict[str, EvaluationSet]
@@ -52,7 +54,7 @@ class PreparedData:
     start: list[str] = field(default_factory=list)
 
     @property
-    def train_goals(self) -> list[str]:
+    def train_goals(self) -> Sequence[str]:
         """What the teacher reads for each training sentence."""
         return self.train if self.translations is None else self.translations.train_goals
 
@@ -106,7 +108,7 @@ def load_prepared(folder: Path) -> PreparedData:
     return PreparedData(
         translations=Translations(*parts[0], *parts[1]) if parts else None,
         start=_read(start, ["text"])[0] if start.exists() else [],
-        train=_read(folder / "train.parquet", ["text"])[0],
+        train=MappedTexts(_stream(folder / "train.parquet", "text")),
         dev=_read(folder / "dev.parquet", ["text"])[0],
         evaluate={name: load_set(folder / f"evaluate-{name}.parquet") for name in names["evaluate"]},
         select={name: load_set(folder / f"select-{name}.parquet") for name in names["select"]},
@@ -129,6 +131,18 @@ def _read(path: Path, names: list[str]) -> list[list[Any]]:
         table = pyarrow.parquet.ParquetFile(path).read(columns=names)
         return [table.column(name).to_pylist() for name in names]
     except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _stream(path: Path, name: str) -> Iterator[str]:
+    """The texts of a column, a few thousand at a time."""
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=4096, columns=[name], use_threads=False):
+                yield from batch.column(0).to_pylist()
+    except (OSError, ValueError, KeyError, IndexError) as error:
         raise _damaged(path, error) from error
 
 

@@ -1,12 +1,14 @@
-"""A corpus as token ids: tokenized once, held in one flat array."""
+"""A corpus as token ids: tokenized once, held in one flat array that lies on disk."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..mapped import Spool
 from ..progress import track
 
 CHUNK = 1000
@@ -25,8 +27,8 @@ class TokenizedSentences:
     """
 
     def __init__(self, texts: Sequence[str], tokenizer: Any, max_length: int) -> None:
-        chunks: list[np.ndarray] = []
-        lengths: list[int] = []
+        ids, lengths, ends = Spool(np.int32), Spool(np.int32), Spool(np.int64)
+        end = 0
         starts = range(0, len(texts), CHUNK)
         for start in track(starts, total=len(starts), description="Tokenizing", unit="thousand sentences"):
             encoded = tokenizer(
@@ -37,11 +39,13 @@ class TokenizedSentences:
                 return_attention_mask=False,
                 return_token_type_ids=False,
             )["input_ids"]
-            lengths.extend(map(len, encoded))
-            chunks.append(np.fromiter((token for ids in encoded for token in ids), dtype=np.int32))
-        self.lengths = np.array(lengths, dtype=np.int32)
-        self._ids = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int32)
-        self._offsets = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
+            counts = np.fromiter(map(len, encoded), dtype=np.int32)
+            lengths.add(counts)
+            ends.add(end + np.cumsum(counts, dtype=np.int64))
+            end += int(counts.sum())
+            ids.add(np.fromiter(itertools.chain.from_iterable(encoded), dtype=np.int32))
+        self.lengths = lengths.array()
+        self._ids, self._ends = ids.array(), ends.array()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -54,4 +58,5 @@ class TokenizedSentences:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"no sentence {index} among {len(self)}")
-        return {"input_ids": self._ids[self._offsets[index] : self._offsets[index + 1]], "row": int(index)}
+        start = self._ends[index - 1] if index else 0
+        return {"input_ids": self._ids[start : self._ends[index]], "row": int(index)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.errors import ModelError, RunError
@@ -124,12 +124,13 @@ def test_a_store_of_another_version_is_refused_and_left_alone(tmp_path: Path, co
     assert read_json(store.folder / "format.json") == {"format": module.FORMAT}
     write_json(store.folder / "format.json", content)
     (store.folder / "of another version.npy").write_bytes(b"its own form")
-    before = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.name != "lock"}
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file() and path.name != "lock"}
     teacher = Fake()
     with pytest.raises(RunError, match=r"(?s)another version.*got:.*format.*expected: format 1.*DISTILL_CACHE"):
         store.label(TEXTS, teacher)
     assert teacher.seen == []
-    assert {path.name: path.read_bytes() for path in store.folder.iterdir() if path.name != "lock"} == before
+    after = {path.name: path.read_bytes() for path in store.folder.iterdir() if path.is_file() and path.name != "lock"}
+    assert after == before
 
 
 def test_a_store_from_before_formats_were_named_is_used(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_two_labellers_share_the_work(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(counts) == [0, 0, 50]
+    assert sum(counts) == 50
     assert len(seen) == 50
 
 
@@ -260,6 +261,7 @@ def test_no_texts(tmp_path: Path) -> None:
     assert (len(rows), rows.gather(np.array([], dtype=int)).shape) == (0, (0, DIM))
 
 
+@settings(deadline=None)  # each shard is synced to disk
 @given(
     texts=st.lists(st.text(st.characters(codec="utf-8"), max_size=8), min_size=1, max_size=30),
     shard_size=st.integers(1, 9),
