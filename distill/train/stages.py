@@ -25,6 +25,7 @@ from ..recipe import Recipe, StageSpec
 from ..stopping import finishing_step
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .judges import Judge
+from .memory import stage_memory, tell_memory
 from .objective import Objective
 from .precision import choose_precision
 from .states import load_state, state_of
@@ -202,6 +203,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
     else:
         if resume:
             note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
+        size = stage.batch_size if batches is None else batches.rows_of_longest
+        tell_memory(stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=precision == "bf16"), stage.name, size)
         title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
         view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
         callbacks: list[Any] = [StageCallback(view, plan.select_by)]
