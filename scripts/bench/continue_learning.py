@@ -8,9 +8,9 @@ DATA holds klue/klue-nli-dev.tsv, kornli/xnli.dev.ko.tsv and korsts/sts-{train,d
 data KorSTS train, of which the rows in 5 % of a hash choose checkpoints. Everything is judged on KorSTS dev, once a stage: it
 chooses nothing, and NLI and STS rows that share a sentence with it are left out.
 
-Trained in bf16, which a short trial chooses by itself on a quiet machine that has it. With --trim the start model first loses the pieces of its vocabulary that these texts do not have, which changes none of its
-vectors on them (checked before training): most of its parameters are its word table, and one CPU core moves them all at every
-step.
+Trained in bf16, which a short trial chooses by itself on a quiet machine that has it. With --trim the start model first loses
+the pieces of its vocabulary that these texts do not have, which changes none of its vectors on them (checked before training):
+most of its parameters are its word table, and one CPU core moves them all at every step.
 
 A configuration is done once for every seed. What is done already is not done again, so that the script can be stopped and
 started. Results are kept in scripts/bench/results/continue_learning.{json,md} after every run; the last line of stdout is one
