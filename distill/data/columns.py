@@ -122,7 +122,8 @@ def _is_text(value: Any) -> bool:
 
 
 def _name(table: Table, number: int) -> Column:
-    return table.names[number] if table.names is not None else number
+    """What to call a column: its name, or its number where it has none; a row may be longer than the header."""
+    return table.names[number] if table.names is not None and number < len(table.names) else number
 
 
 def known_columns(table: Table) -> str:

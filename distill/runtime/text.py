@@ -248,6 +248,8 @@ def _positions(config: Mapping[str, Any]) -> int | None:
 def _pad_id(folder: Path, tokenizer: Tokenizer, settings: Mapping[str, Any], config: Mapping[str, Any]) -> int:
     token = settings.get("pad_token")
     token = token.get("content") if isinstance(token, dict) else token
+    if isinstance(token, str) and any("\ud800" <= letter <= "\udfff" for letter in token):
+        raise ModelError("pad_token is no text", where=str(folder / "tokenizer_config.json"), got=ascii(token))
     baked = (tokenizer.padding or {}).get("pad_id")
     for found in (tokenizer.token_to_id(token) if isinstance(token, str) else None, config.get("pad_token_id"), baked):
         if isinstance(found, int):

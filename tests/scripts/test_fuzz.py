@@ -23,6 +23,8 @@ def module(name):
 
 
 targets, fuzz = module("targets"), module("fuzz")
+QUICK = settings(max_examples=60, deadline=10_000, derandomize=True, suppress_health_check=list(HealthCheck))
+"""The same inputs every time; scripts/fuzz looks for others."""
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
@@ -32,7 +34,7 @@ def test_sound_inputs_pass(name):
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-@settings(max_examples=60, deadline=10_000, suppress_health_check=list(HealthCheck))
+@QUICK
 @given(seed=st.integers(0, 2**32))
 def test_changed_inputs_end_in_a_value_or_an_error_of_ours(name, seed):
     chance = random.Random(seed)
@@ -40,7 +42,7 @@ def test_changed_inputs_end_in_a_value_or_an_error_of_ours(name, seed):
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-@settings(max_examples=60, deadline=10_000, suppress_health_check=list(HealthCheck))
+@QUICK
 @given(data=st.binary(max_size=300))
 def test_any_bytes(name, data):
     targets.TARGETS[name](data)

@@ -76,6 +76,11 @@ def test_parquet(tmp_path):
         read(path)
 
 
+def test_a_row_longer_than_the_header_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"more than one text column(.|\n)*text, 2"):
+        read(write(tmp_path / "long.csv", "text,more\na,1,b\n"), header=True)
+
+
 def test_several_columns_are_read_row_by_row(tmp_path):
     path = write(tmp_path / "two.tsv", "a\tb\nc\td\n")
     assert read(path, columns=(0, 1)) == ["a", "b", "c", "d"]

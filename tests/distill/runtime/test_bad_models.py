@@ -114,3 +114,10 @@ def test_a_position_table_that_counts_from_the_padding(tmp_path):
     config = {"model_type": "xlm-roberta", "max_position_embeddings": 34, "pad_token_id": 1}
     (path / "config.json").write_text(json.dumps(config))
     assert Encoder.load(path).max_length == 32
+
+
+def test_a_padding_token_that_is_no_text(tmp_path):
+    path = bag.folder(tmp_path / "m")
+    (path / "tokenizer_config.json").write_text('{"pad_token": "\\ud800[PAD]"}')
+    with pytest.raises(ModelError, match="pad_token is no text"):
+        Encoder.load(path)
