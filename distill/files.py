@@ -197,7 +197,7 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
         stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(stream, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if not wait:
                 raise RunError(
@@ -207,16 +207,7 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
                     hint="wait until it ends, or give this run another name or folder",
                 ) from error
             logger.warning("waiting for %s, which holds %s", _owner(stream)[0], path.parent)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            raise RunError(
-                "this file system has no locks, so two runs could spoil each other's work",
-                where=str(path.parent),
-                got=error.strerror,
-                hint="choose a folder on another disk (--out, or DISTILL_CACHE for the teacher's store)",
-            ) from error
+            flock(stream, path, fcntl.LOCK_EX)
         owner, host = _owner(stream)
         if host not in (None, _host()):  # one that died on this machine holds nothing any more, and needs no word
             logger.warning("%s was in use by %s, which never let go; if it still runs, stop one of the two", purpose, owner)
@@ -229,6 +220,31 @@ def lock(path: Path, purpose: str, *, wait: bool) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 stream.truncate(0)
             fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def flock(stream: IO[str], path: Path, how: int) -> None:
+    """The system's lock of an open file.
+
+    Args:
+        stream: the file.
+        path: of it, for the error.
+        how: as for `fcntl.flock`.
+
+    Raises:
+        RunError: the file system knows no locks.
+        BlockingIOError: another process holds it, and `how` says not to wait.
+    """
+    try:
+        fcntl.flock(stream, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise RunError(
+            "this file system has no locks, so two runs could spoil each other's work",
+            where=str(path.parent),
+            got=error.strerror,
+            hint="choose a folder on another disk (--out, or DISTILL_CACHE for the teacher's store)",
+        ) from error
 
 
 def _owner(stream: IO[str]) -> tuple[str, str | None]:

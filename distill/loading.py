@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,28 @@ def _bounded(tensors: int, numbers: int, name: str) -> Iterator[None]:
             hook.remove()
 
 
+def from_folder(kind: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """A model of a class of transformers, fp32, from safetensors and local files, and what its loading tells.
+
+    Args:
+        kind: the class.
+        folder: with config.json and safetensors.
+        options: further ones of from_pretrained.
+    """
+    import torch
+
+    model, info = kind.from_pretrained(
+        str(folder),
+        trust_remote_code=False,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        **options,
+    )
+    return model, info
+
+
 def missing_weights(model: Any, folder: Path) -> list[str]:
     """Names of the weights that a transformers model has and its folder does not hold, in order.
 
@@ -93,14 +116,7 @@ def missing_weights(model: Any, folder: Path) -> list[str]:
     import torch
 
     with torch.random.fork_rng(devices=[]), quiet_loading():
-        _, info = type(model).from_pretrained(
-            str(folder),
-            config=model.config,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        _, info = from_folder(type(model), folder, config=model.config)
     return sorted(info["missing_keys"])
 
 
@@ -132,15 +148,24 @@ def refuse_missing(missing: list[str], kind: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def quiet_loading() -> Iterator[None]:
-    """transformers warns of a head that is made anew; it is told in other words, trained, or refused."""
-    library = logging.getLogger("transformers")
+def errors_alone(logger: str | None) -> Iterator[None]:
+    """Inside, a library logs errors and nothing less.
+
+    Args:
+        logger: its name; None for the root logger.
+    """
+    library = logging.getLogger(logger)
     level = library.level
     library.setLevel(logging.ERROR)
     try:
         yield
     finally:
         library.setLevel(level)
+
+
+def quiet_loading() -> AbstractContextManager[None]:
+    """transformers warns of a head that is made anew; it is told in other words, trained, or refused."""
+    return errors_alone("transformers")
 
 
 def check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:

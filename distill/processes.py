@@ -104,27 +104,9 @@ def check_launch(recipe: Recipe, launch: Launch) -> None:
     """
     if launch.world == 1:
         return
-    place, hint = f"{launch.world} processes", "start the run in one process: distill run RECIPE"
-    if recipe.train.engine == "textbrewer":
-        raise UserError("TextBrewer's engine trains in one process", where="train.engine", got=place, expected="1", hint=hint)
-    for stage in recipe.stages:
-        if stage.convention == "textbrewer" or any(loss.name == "match" for loss in stage.losses):
-            asked = "convention: textbrewer" if stage.convention == "textbrewer" else "matches of chosen layers"
-            raise UserError(f"{asked} trains in one process", where=f"stages.{stage.name}", got=place, expected="1", hint=hint)
-        if stage.batch_tokens is not None:
-            where = f"stages.{stage.name}.batch_tokens"
-            raise UserError("batches of so many tokens are not shared", where=where, got=place, expected="1", hint=hint)
-    if recipe.train.store_states is not None:
-        raise UserError("inner states are stored by one process", where="train.store_states", got=place, expected="1", hint=hint)
+    for where, what, hint in _alone(recipe):
+        raise UserError(what, where=where, got=f"{launch.world} processes", expected="1", hint=hint)
     finetune = recipe.teacher.finetune
-    if finetune is not None and recipe.task == "embedding":
-        raise UserError(
-            "a sentence teacher is trained in one process",
-            where="teacher.finetune",
-            got=place,
-            expected="1",
-            hint="train it first in one process (distill.teach) and name its folder in teacher.model",
-        )
     batches = [(f"stages.{stage.name}.batch_size", stage.batch_size) for stage in recipe.stages]
     if finetune is not None:
         batches.append(("teacher.finetune.batch_size", int(finetune.batch_size)))  # type: ignore[union-attr]
@@ -139,6 +121,26 @@ def check_launch(recipe: Recipe, launch: Launch) -> None:
                 expected="the same number of sentences in each",
                 hint=f"{name}={fitting}",
             )
+
+
+def _alone(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+    """What of a recipe one process alone can do: where it stands, what it is, and what to try."""
+    hint = "start the run in one process: distill run RECIPE"
+    if recipe.train.engine == "textbrewer":
+        yield "train.engine", "TextBrewer's engine trains in one process", hint
+    for stage in recipe.stages:
+        where = f"stages.{stage.name}"
+        if stage.convention == "textbrewer":
+            yield where, "convention: textbrewer trains in one process", hint
+        if any(loss.name == "match" for loss in stage.losses):
+            yield where, "matches of chosen layers train in one process", hint
+        if stage.batch_tokens is not None:
+            yield f"{where}.batch_tokens", "batches of so many tokens are not shared", hint
+    if recipe.train.store_states is not None:
+        yield "train.store_states", "inner states are stored by one process", hint
+    if recipe.teacher.finetune is not None and recipe.task == "embedding":
+        hint = "train it first in one process (distill.teach) and name its folder in teacher.model"
+        yield "teacher.finetune", "a sentence teacher is trained in one process", hint
 
 
 class Crew:

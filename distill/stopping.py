@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Iterator
 
+from .processes import world
+
 _asked: int | None = None
 _finishing = False
 _deaf = False
@@ -61,7 +63,7 @@ def finishing_step() -> Iterator[None]:
     one does so too.
     """
     global _finishing
-    _finishing = os.environ.get("WORLD_SIZE", "1") == "1"
+    _finishing = world() == 1
     try:
         yield
         stop_if_asked()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distill.errors import ModelError
 from distill.files import atomic_folder, expand, read_json, write_json
-from distill.loading import loading, refuse_missing
+from distill.loading import from_folder, loading, refuse_missing
 from distill.modelfolder import check_model_files
 from distill.positions import position_limit
 
@@ -204,14 +204,7 @@ def load_head_student(folder: str | Path, task_class: str) -> tuple[Any, Any]:
         if read_json(place / "config.json").get("model_type") == BiLSTMConfig.model_type:
             model: Any = load_bilstm(place)
         else:
-            model, notes = getattr(transformers, task_class).from_pretrained(
-                str(place),
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
+            model, notes = from_folder(getattr(transformers, task_class), place)
             if notes["missing_keys"]:
                 refuse_missing(sorted(notes["missing_keys"]), type(model).__name__, str(folder))
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(place), trust_remote_code=False, local_files_only=True)

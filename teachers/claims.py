@@ -20,7 +20,7 @@ from typing import IO
 
 import numpy as np
 
-from distill.files import disk_errors
+from distill.files import disk_errors, flock
 
 
 @contextlib.contextmanager
@@ -28,13 +28,13 @@ def held(path: Path) -> Iterator[None]:
     """Hold the lock file `path` for the block, waiting for it: of locks that are held for moments alone.
 
     Raises:
-        RunError: the disk is full, read-only or forbidden.
+        RunError: the disk is full, read-only or forbidden, or the file system knows no locks.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        flock(stream, path, fcntl.LOCK_EX)
         yield
 
 
@@ -96,7 +96,7 @@ class Claims:
             self._folder.mkdir(parents=True, exist_ok=True)
             stream = open(path, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the claim holds
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                flock(stream, path, fcntl.LOCK_EX)
                 json.dump({**owner, "keys": keys.tobytes().hex()}, stream)
                 stream.flush()
             except BaseException:

@@ -11,7 +11,7 @@ import torch
 
 from distill.errors import ModelError
 from distill.files import locate_model, read_json
-from distill.loading import check_tokenizer, loading, quiet_loading, refuse_missing
+from distill.loading import check_tokenizer, from_folder, loading, quiet_loading, refuse_missing
 from distill.positions import position_limit
 
 from .folder import check_folder, download, transformer_folder
@@ -154,16 +154,7 @@ def _pretrained(kind: str, folder: Path, name: str, **options: Any) -> tuple[Any
     import transformers
 
     with loading(folder, name):
-        model, info = getattr(transformers, kind).from_pretrained(
-            str(folder),
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **options,
-        )
-    return model, info
+        return from_folder(getattr(transformers, kind), folder, **options)
 
 
 def _load(folder: Path, name: str, task: HeadTask, labels: Sequence[str] | None, seed: int) -> tuple[Any, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.errors import RunError
 from teachers import store as module
 from teachers.claims import Claims
 from teachers.store import EmbeddingStore
@@ -105,3 +107,12 @@ def test_who_waits_says_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     other.join()
     assert (rows.new_sentences, rows.reused) == (0, 10)
     assert caplog.text.count("waiting for process") == 1
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    def none(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("distill.files.fcntl.flock", none)
+    with pytest.raises(RunError, match="no locks"):
+        EmbeddingStore(tmp_path, {"a": 1}, 2).label(["x"], lambda batch: np.zeros((len(batch), 2), np.float32))
