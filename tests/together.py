@@ -61,40 +61,18 @@ def _task(*, stages: list[dict[str, Any]], labelled: int | None = None, **values
 def _embedding(*, stages: list[dict[str, Any]], **values: Any) -> Callable[[Path], dict[str, Any]]:
     import tiny
     import torch
+    import toystudent
 
-    from distill.recipe import Recipe, normalise
     from distill.train.engine import TrainingData, train_student
     from distill.train.inner import InnerTeacher
-    from students.build import build_student
-    from students.spec import LayersSpec
 
     masked = any("mlm" in stage["losses"] for stage in stages)
     texts, dev = tiny.SENTENCES[:97], tiny.SENTENCES[200:232]
     teacher = tiny.sentence_transformer(layers=4, dim=48)
     vectors = [np.asarray(teacher.encode(part, show_progress_bar=False)) for part in (texts, dev)]
-    stage = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3}
-    recipe = Recipe.model_validate(
-        normalise(
-            {
-                "name": "tiny",
-                "teacher": "unused",
-                "data": {"train": "unused.txt"},
-                "student": {"layers": 3},
-                "stages": [stage | extra for extra in stages],
-                "train": {"precision": "fp32", "patience": None, "evaluate_every": 5, **values},
-            }
-        )
-    )
+    recipe = toystudent.recipe(3, [{"epochs": 2, **stage} for stage in stages], **values)
     start = tiny.sentence_transformer(layers=4, seed=5)
-    student = build_student(
-        LayersSpec(layers=3, projection="drop"),
-        start,
-        teacher_dim=48,
-        teacher_normalizes=True,
-        teacher_prompt="",
-        max_length=64,
-        seed=recipe.seed,
-    )
+    student = toystudent.student(recipe, start)
     if masked:
         from transformers import AutoModelForMaskedLM
 

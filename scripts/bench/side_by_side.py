@@ -25,7 +25,6 @@ import argparse
 import csv
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from in_turn import ask, pinned_python
 
 import distill
 from distill.evaluate.ranks import spearman
@@ -91,24 +91,7 @@ def prepare(data: Path, work: Path) -> dict[str, Any]:
 
 def python_of(row: Mapping[str, Any], envs: Path) -> str:
     """The Python that makes a row; model2vec's own environment is made if it is not there."""
-    if not str(row.get("start", "")).startswith("model2vec"):
-        return sys.executable
-    folder = envs / "model2vec"
-    python, seal = folder / "bin" / "python", folder / "side_by_side.txt"
-    if not seal.is_file() or seal.read_text("utf-8") != "\n".join(PINS):
-        print(f"pip install {' '.join(PINS)}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PINS], check=True)
-        atomic_write(seal, "\n".join(PINS))
-    return str(python)
-
-
-def ask(python: str, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the worker in a process of its own; ends the bench where it fails."""
-    done = subprocess.run([python, str(WORKER), json.dumps(job)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{job['do']} failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return pinned_python(envs / "model2vec", PINS) if str(row.get("start", "")).startswith("model2vec") else sys.executable
 
 
 def by_recipe(name: str, seed: int, work: Path, small: bool) -> Path:
@@ -132,15 +115,15 @@ def made(name: str, seed: int, rate: float | None, work: Path, envs: Path, small
     row, out = ROWS[name], work / f"{name}-{seed}-{rate}"
     job: dict[str, Any] = {"work": str(work), "out": str(out), "seed": seed, "rate": rate, "small": small}
     if "recipe" in row:
-        ask(sys.executable, {**job, "do": "encode", "model": str(by_recipe(row["recipe"], seed, work, small))})
+        ask(sys.executable, WORKER, {**job, "do": "encode", "model": str(by_recipe(row["recipe"], seed, work, small))}, name)
     elif rate is None:
-        ask(python_of(row, envs), {**job, "do": row["start"], "teacher": teacher_folder(work)})
+        ask(python_of(row, envs), WORKER, {**job, "do": row["start"], "teacher": teacher_folder(work)}, name)
     else:
         start = work / f"start-{row['start']}"
         job["teacher"] = teacher_folder(work)
-        ask(python_of(row, envs), {**job, "do": row["start"], "out": str(start)})
+        ask(python_of(row, envs), WORKER, {**job, "do": row["start"], "out": str(start)}, name)
         epochs = 1 if small else EPOCHS["cut" if name.startswith("cut") else "static"]
-        ask(sys.executable, {**job, "do": "mse", "model": str(start / "model"), "epochs": epochs})
+        ask(sys.executable, WORKER, {**job, "do": "mse", "model": str(start / "model"), "epochs": epochs}, name)
     return out
 
 
@@ -243,7 +226,8 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(unknown)}; one of: {', '.join(ROWS)}")
     work = args.runs.resolve()
     sets = prepare(Path(os.environ["DISTILL_BENCH_DATA"]), work)
-    ask(sys.executable, {"do": "encode", "model": teacher_folder(work), "work": str(work), "out": str(work / "of-teacher")})
+    job = {"do": "encode", "model": teacher_folder(work), "work": str(work), "out": str(work / "of-teacher")}
+    ask(sys.executable, WORKER, job, "the teacher")
     teacher = spearman(cosines(work / "of-teacher", "test"), sets["test"][2])
     runs: dict[str, Any] = read_json(args.results)["runs"] if args.results.exists() else {}
     facts = {"environment": environment(), "packages": versions(), "pins": PINS, "epochs": EPOCHS, "small": args.small}

@@ -21,14 +21,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import in_turn
 import numpy as np
+from in_turn import pinned_python
 from throughput_data import folders, sentences
 from tokenizers import Tokenizer
 
@@ -94,15 +95,7 @@ def python_of(system: str, envs: Path) -> str:
     """The Python of a system's environment, which is made if it is not there."""
     if system == "distill":
         return sys.executable
-    pins = [*PINS[system], f"onnxruntime=={version('onnxruntime')}"]
-    folder = envs / system
-    python, seal = folder / "bin" / "python", folder / "throughput.txt"
-    if not seal.is_file() or seal.read_text("utf-8") != "\n".join(pins):
-        print(f"{system}: pip install {' '.join(pins)}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *pins], check=True)
-        atomic_write(seal, "\n".join(pins))
-    return str(python)
+    return pinned_python(envs / system, [*PINS[system], f"onnxruntime=={version('onnxruntime')}"])
 
 
 def ask(python: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -111,12 +104,7 @@ def ask(python: str, job: dict[str, Any]) -> dict[str, Any]:
     own["RAYON_NUM_THREADS"] = str(job["threads"])
     path = {"PYTHONPATH": str(Path(distill.__file__).parents[1])} if job["system"] == "distill" else {}
     base = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [python, str(WORKER), json.dumps(job)], capture_output=True, text=True, check=False, env={**base, **own, **path}
-    )
-    if done.returncode:
-        sys.exit(f"{job['system']} failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return in_turn.ask(python, WORKER, job, job["system"], {**base, **own, **path})
 
 
 def write_texts(texts: list[str], path: Path) -> str:

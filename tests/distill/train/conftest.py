@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import tiny
 import torch
+import toystudent
 
 SENTENCES = tiny.SENTENCES[:96]
 DEV = tiny.SENTENCES[200:232]
@@ -40,34 +41,11 @@ def start():
 @pytest.fixture
 def train(tmp_path, vectors, start):
     """train(folder="a", stages=[...], rows=None, touch=None, projection="drop", **train_values) -> Trained: with dropout."""
-    from distill.recipe import Recipe, normalise
     from distill.train.engine import TrainingData, train_student
-    from students.build import build_student
-    from students.spec import LayersSpec
 
     def run(folder="a", *, stages=None, rows=None, touch=None, projection="drop", home: Path = tmp_path, **values):
-        stage = {"losses": ["embedding_cosine", "similarity_matrix"], "epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
-        recipe = Recipe.model_validate(
-            normalise(
-                {
-                    "name": "tiny",
-                    "teacher": "unused",
-                    "data": {"train": "unused.txt"},
-                    "student": {"layers": 2},
-                    "stages": [stage | extra for extra in stages or [{}]],
-                    "train": {"precision": "fp32", "patience": None, "evaluate_every": 5, "dropout": None, **values},
-                }
-            )
-        )
-        student = build_student(
-            LayersSpec(layers=2, projection=projection),
-            start,
-            teacher_dim=48,
-            teacher_normalizes=True,
-            teacher_prompt="",
-            max_length=64,
-            seed=recipe.seed,
-        )
+        recipe = toystudent.recipe(2, stages or [{}], **{"dropout": None, **values})
+        student = toystudent.student(recipe, start, projection)
         if touch is not None:
             touch(student)
         target = home / folder
