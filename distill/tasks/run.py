@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from students.cost import count_parameters
 from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
@@ -36,8 +35,8 @@ from ..rundir import RunDir, versions
 from ..train.inner import InnerTeacher
 from ..train.layer_map import kept_layers
 from ..train.stored import Said
-from ..train.task import model_logits
 from ..train.task_engine import train_task
+from .beside import Predictions, says_live
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
 from .logits import Later, teacher_logits
@@ -331,10 +330,15 @@ class TaskRun:
         if names & STATES:  # it runs beside the student, or its states are stored
             kept, size = kept_layers(recipe.student, student.layers), recipe.teacher.batch_size
             inner = InnerTeacher(self.teacher.model, student.ids, kept=kept, key=self.teacher_key, batch_size=size)
-        if recipe.train.store_states is None or inner is None:
+        says = Predictions(self.teacher.model, recipe.task, self.order)
+        limits = {"student": student.max_length, "teacher": self.teacher.max_length}
+        if inner is not None and says_live(recipe, [features, dev.features], **limits):
+            inner.says = says.in_order
+            note("training: the run of the teacher that gives its inner states gives its predictions too")
+        elif recipe.train.store_states is None or inner is None:
             logits, dev_logits = in_turn(lambda: self._signals(data, student, {}))
         elif names & COMPARING:  # one run of the teacher gives states and logits
-            inner.said = said = Said(self._teacher_says, lambda row, tokens: unpadded(row, tokens, recipe.task))
+            inner.said = said = Said(says.raw, lambda row, tokens: unpadded(row, tokens, recipe.task))
             asked = functools.cache(lambda: self._signals(data, student, said.rows))
             logits, dev_logits = Later(lambda: asked()[0] or []), Later(lambda: asked()[1] or [])
         return _engine(recipe)(
@@ -350,10 +354,6 @@ class TaskRun:
             dev_logits=dev_logits,
             inner=inner,
         )
-
-    def _teacher_says(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The teacher's logits of a batch."""
-        return model_logits(self.teacher.model, inputs, self.recipe.task)
 
     def _student_facts(self, student: HeadStudent) -> dict[str, Any]:
         return {

@@ -50,6 +50,8 @@ class InnerTeacher:
         key: everything that decides its states, as JSON values; needed where they are stored.
         batch_size: rows a run, where they are stored.
         said: collects what the whole model says of rows while their states are stored; None: nobody asks.
+        says: the teacher's inputs of a batch -> the padded logits of the whole model, where the run beside the student gives
+            them too; None: they are stored, or nobody asks.
     """
 
     encoder: nn.Module
@@ -60,6 +62,7 @@ class InnerTeacher:
     key: Mapping[str, Any] | None = None
     batch_size: int = 32
     said: Said | None = None
+    says: Callable[[dict[str, Tensor]], Tensor] | None = None
 
     def losses(self, student: nn.Module, stage: StageSpec, seed: int) -> InnerLosses | None:
         """The stage's losses between inner states, or None where it has none.
@@ -109,6 +112,7 @@ class InnerLosses(nn.Module):
         # A tuple keeps the teacher out of the module tree: its weights are neither trained nor written to checkpoints.
         self._teacher = (encoder_of(teacher.encoder).eval(),)
         self._ids = (teacher.ids,)
+        self.says = teacher.says
         heard = Capture(student, wanted[0])
         try:
             self.captures = (heard, Capture(teacher.encoder, wanted[1]))
@@ -169,15 +173,19 @@ class InnerLosses(nn.Module):
             student, teacher = attention_of(student, self.shapes[0], mask), attention_of(teacher, self.shapes[1], mask)
         return {term_of(spec): weight_of(spec, progress) * self._loss(spec, student, teacher, mask) for spec in self.specs}
 
-    def run_teacher(self, features: Mapping[str, Tensor]) -> None:
-        """One forward pass of the teacher, in eval mode and without gradient."""
+    def run_teacher(self, features: Mapping[str, Tensor]) -> Tensor | None:
+        """One forward pass of the teacher, in eval mode and without gradient; its logits, where it `says` them."""
         (encoder,) = self._teacher
         device = features["input_ids"].device
         if next(encoder.parameters()).device != device:
             encoder.to(device)
         encoder.eval()
         with torch.no_grad():
-            encoder(**self.teacher_inputs(features))
+            inputs = self.teacher_inputs(features)
+            if self.says is not None:
+                return self.says(inputs)
+            encoder(**inputs)
+            return None
 
     def teacher_inputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the teacher reads of a batch: its own ids in place of those of a trimmed vocabulary."""

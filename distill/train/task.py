@@ -56,7 +56,8 @@ class TaskObjective(Objective):
     """Student in; loss and its parts out.
 
     Losses on predictions compare with the teacher's stored logits, so that the teacher runs once, or with gold labels.
-    Losses between inner states run it beside the student, unless a batch brings its stored states.
+    Losses between inner states run it beside the student, unless a batch brings its stored states; that run may give the
+    logits as well (`InnerTeacher.says`).
 
     Args:
         student: a task model.
@@ -85,7 +86,8 @@ class TaskObjective(Objective):
         """One batch.
 
         Args:
-            teacher_logits: in the shape that `model_logits` gives; needed by losses that compare with the teacher.
+            teacher_logits: in the shape that `model_logits` gives; needed by losses that compare with the teacher, unless
+                the teacher that runs beside gives them.
             features: `input_ids`, `attention_mask`, maybe `token_type_ids`, int64 [B, L]; for hard labels `labels`, or
                 `start_positions` and `end_positions`.
 
@@ -93,12 +95,15 @@ class TaskObjective(Objective):
             {"loss": scalar, "<loss name>": weighted part, detached, for each loss}; the parts add up to the loss.
         """
         logits = model_logits(self.student, features, self.task)
+        live = self.inner is not None and self.inner.says is not None
+        if self.inner is not None and live:
+            teacher_logits = self.inner.run_teacher(features)
         parts: dict[str, Tensor] = {}
         for spec in self.losses:
             weight = weight_of(spec, self.progress, replaced=self.textbrewer)
             parts[spec.name] = weight * self._prediction(spec, logits, teacher_logits, features)
         if self.inner is not None:
-            parts |= self.inner(features, self.progress)
+            parts |= self.inner(features, self.progress, ran=live)
         return total(parts)
 
     def _prediction(self, spec: LossSpec, ours: Tensor, theirs: Tensor | None, features: Mapping[str, Tensor]) -> Tensor:

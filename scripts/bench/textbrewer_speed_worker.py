@@ -26,7 +26,6 @@ from torch.utils.data import DataLoader
 from transformers import BertConfig, BertForSequenceClassification, get_linear_schedule_with_warmup
 
 from distill.data.collate import Collator
-from distill.evaluate.outputs import run_over, torch_predict
 from distill.losses.prediction import soft_cross_entropy
 from distill.measure.hardware import peak_rss_mb
 from distill.recipe import Recipe, StageSpec, normalise
@@ -46,6 +45,8 @@ INNER = [
     {"name": "hidden_mse", "projection": "per_layer"},
     "attention_mse",
 ]
+WORK = [{"name": "soft_cross_entropy", "temperature": TEMPERATURE, "weight": TEMPERATURE**2}, *INNER]
+"""The losses of every system; TextBrewer's soft targets have no squared temperature but the weight."""
 
 
 class TokenRows:
@@ -93,9 +94,13 @@ def model(layers: int, width: int, seed: int, attention: str, heads: int = 4) ->
     return made.eval()
 
 
-def recipe(job: dict[str, Any], losses: list[Any], precision: str = "fp32") -> Recipe:
-    """Every setting that is not told stays as a user would find it, but for clipping, which the systems do differently."""
+def recipe(job: dict[str, Any], losses: list[Any], precision: str = "fp32", convention: str = "textbrewer") -> Recipe:
+    """Every setting that is not told stays as a user would find it, but for clipping, which the systems do differently.
+
+    By TextBrewer's convention, so that every system minimises the same.
+    """
     stage = {"losses": losses, "epochs": job["epochs"], "batch_size": job["batch"], "learning_rate": RATE, "layer_map": PAIRS}
+    stage["convention"] = convention
     return Recipe.model_validate(
         normalise(
             {
@@ -121,16 +126,16 @@ def recipe(job: dict[str, Any], losses: list[Any], precision: str = "fp32") -> R
 
 def objective(teacher: InnerTeacher, student: nn.Module, stage: StageSpec, seed: int) -> TaskObjective:
     """The losses of a stage, their projections included; the same start for every system."""
-    return TaskObjective(student, stage.losses, "classification", teacher.losses(student, stage, seed))
+    return TaskObjective(student, stage.losses, "classification", teacher.losses(student, stage, seed), stage.convention)
 
 
 def of_distill(job: dict[str, Any], teacher: nn.Module, student: nn.Module, start: TaskObjective, rows: TokenRows) -> float:
-    """This project's trainer: the teacher's logits once per row; its inner states on disk, or from the teacher beside.
+    """This project's trainer: inner states and logits from the teacher beside, or of one run over all rows, on disk.
 
-    The run of the teacher that fills the store counts, and gives the logits as well.
+    The run that fills the store counts.
     """
     start.close()
-    made = recipe(job, [soft("soft_cross_entropy"), *INNER], "bf16" if job["system"].endswith("bf16") else "fp32")
+    made = recipe(job, WORK, "bf16" if job["system"].endswith("bf16") else "fp32")
     pad, kept = Pad(), []
     judged = iter(range(10**6))
 
@@ -138,29 +143,22 @@ def of_distill(job: dict[str, Any], teacher: nn.Module, student: nn.Module, star
         return model_logits(teacher, batch, "classification")
 
     def plan(stage: StageSpec) -> StagePlan:
+        stores = job["system"].startswith("distill_stored")
         said = Said(says, lambda row, tokens: row)
-        running = InnerTeacher(teacher, key={"seed": job["seed"]}, said=said)
+        running = InnerTeacher(teacher, key={"seed": job["seed"]}, **({"said": said} if stores else {"says": says}))
         kept.append(objective(running, student, stage, job["seed"]))
-        stored = None
-        if job["system"].startswith("distill_stored"):
-            stored = store_states(running, kept[0].inner, rows, pad, "fp32")  # type: ignore[arg-type]
-            logits = np.stack([said.rows[row_key(rows[row]["input_ids"])] for row in range(len(rows))])
-        else:
-            logits = np.stack(run_over(torch_predict(says, student.device), rows, pad))
+        # The last checkpoint is the best: no other system judges its student on the way.
+        judge, by = (lambda *_: {"task_metric": float(next(judged))}), "task_metric"
+        if not stores:
+            return StagePlan(kept[0], rows, pad, judge, by)
+        stored = store_states(running, kept[0].inner, rows, pad, "fp32")  # type: ignore[arg-type]
+        logits = np.stack([said.rows[row_key(rows[row]["input_ids"])] for row in range(len(rows))])
 
         def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
             batch = pad(items)
             return batch | {"teacher_logits": torch.from_numpy(logits[batch["row"].numpy()])}
 
-        # The last checkpoint is the best: no other system judges its student on the way.
-        return StagePlan(
-            kept[0],
-            rows,
-            collate if stored is None else with_states(collate, stored),
-            lambda *_: {"task_metric": float(next(judged))},
-            "task_metric",
-            states=None if stored is None else states_facts(stored),
-        )
+        return StagePlan(kept[0], rows, with_states(collate, stored), judge, by, states=states_facts(stored))
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISTILL_CACHE"] = folder
@@ -268,16 +266,12 @@ def ordered(start: TaskObjective) -> list[nn.Module]:
     return [found["embedding_layer_mse_embeddings"], found["hidden_mse_0"], found["hidden_mse_1"]]
 
 
-def soft(name: str) -> dict[str, Any]:
-    return {"name": name, "temperature": TEMPERATURE}
-
-
 def judge(job: dict[str, Any], teacher: nn.Module, student: nn.Module, start: TaskObjective) -> dict[str, float]:
     """The same losses of every system on rows that none has seen, averaged over batches.
 
     The divergence stands in for the cross-entropy, which has the same gradient but a floor that would hide differences.
     """
-    stage = recipe(job, [soft("kl_divergence"), *INNER]).stages[0]
+    stage = recipe(job, [{"name": "kl_divergence", "temperature": TEMPERATURE}, *INNER], convention="distill").stages[0]
     seen = objective(InnerTeacher(teacher), student, stage, job["seed"])
     seen.inner.projections.load_state_dict(start.inner.projections.state_dict())  # type: ignore[union-attr]
     rows, pad, sums = TokenRows(job["dev"], job["seed"] + 1000), Pad(), {}
@@ -312,7 +306,7 @@ def main() -> None:
     teacher = model(6, job["teacher"], job["seed"], attention)
     student = model(2, job["student"], job["seed"] + 1, attention)
     teacher.requires_grad_(False)
-    start = objective(InnerTeacher(teacher), student, recipe(job, [soft("soft_cross_entropy"), *INNER]).stages[0], job["seed"])
+    start = objective(InnerTeacher(teacher), student, recipe(job, WORK).stages[0], job["seed"])
     rows = TokenRows(job["rows"], job["seed"])
     before = peak_rss_mb()
     with contextlib.redirect_stdout(io.StringIO()):
