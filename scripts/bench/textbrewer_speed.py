@@ -19,10 +19,10 @@ plain dicts, an explicit device.
                          disk); that pass and the writing count
     distill_stored_bf16  the same with bfloat16
 
-Every run is a process of its own, the systems in turn, first one, then the next; each round has a seed of its own. A ratio is that of sentences a second in the
-same round: the median over rounds, and the lowest and highest of them. After training all are judged alike on rows that none has
-seen. `final_loss_ratio` is that of the sum of divergence and errors of hidden states; the error of attention scores, which none
-of them minimises, stands beside (`attention_mse`).
+Every run is a process of its own, the systems in turn, first one, then the next; each round has a seed of its own. A ratio is
+that of sentences a second in the same round: the median over rounds, and the lowest and highest of them. After training all are
+judged alike on rows that none has seen. `final_loss_ratio` is that of the sum of divergence and errors of hidden states; the
+error of attention scores, which none of them minimises, stands beside (`attention_mse`).
 
 `ratio_dynamic` and `ratio_padded` are distill_stored over TextBrewer with either padding, `ratio_on_the_fly` is distill_live
 over textbrewer_dynamic. `stored_mb` is what the states take on disk.
