@@ -23,6 +23,7 @@ from teachers.store import StoredRows
 from .augmenting import run_key, run_mask
 from .data.augment.vocabulary import whole_words
 from .data.evaluation import EvaluationSet, set_values, sources_of_set
+from .data.hub import read_commits
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
@@ -233,7 +234,8 @@ class _Run:
             made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed)
             save_prepared(made, self.folder.data)
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
-            return {**made.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
+            sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
+            return {**made.counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
         data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest

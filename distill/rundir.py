@@ -196,8 +196,12 @@ class RunDir:
         return dict(next(entry["outputs"] for entry in self.manifest["stages"] if entry["name"] == name))
 
     def finish(self, hardware: Mapping[str, Any]) -> None:
-        """Note the end of the run, the machine it was measured on, and the commit of every model that came from the hub."""
-        self.manifest |= {"finished": _now(), "hardware": dict(hardware), "hub": hub_commits(self.manifest["resolved"])}
+        """Note the end of the run, the machine it was measured on, and the commit of what came from the hub."""
+        read: dict[str, str] = next(
+            (entry["facts"].get("hub", {}) for entry in self.manifest["stages"] if entry["name"] == "data"), {}
+        )
+        hub = hub_commits(self.manifest["resolved"], read)
+        self.manifest |= {"finished": _now(), "hardware": dict(hardware), "hub": hub}
         self._save()
         shutil.rmtree(self.work, ignore_errors=True)
 

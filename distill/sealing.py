@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .data.hub import commit_key
 from .errors import DistillError
 from .files import expand, is_hub_id, locate_model, read_json, sha256_file, sha256_folder, write_json
 from .recipe import Recipe
@@ -35,8 +36,14 @@ def input_hashes(recipe: Recipe) -> dict[str, str]:
     return {place: known.setdefault(path, _digest(path)) for place, path in local_inputs(recipe).items()}
 
 
-def hub_commits(resolved: Any, place: str = "") -> dict[str, str]:
-    """Dotted place in a resolved recipe -> commit of the hub model that is named there, as the local cache has it."""
+def hub_commits(resolved: Any, read: Mapping[str, str], place: str = "") -> dict[str, str]:
+    """Dotted place in a resolved recipe -> commit of the hub model or data set that is named there.
+
+    Args:
+        resolved: the recipe. Models are looked up in the local cache.
+        read: commits of the data sets that were read, as `data.hub.read_commits` gives them.
+        place: where `resolved` stands.
+    """
     if isinstance(resolved, (list, tuple)):
         resolved = dict(enumerate(resolved))
     found: dict[str, str] = {}
@@ -46,8 +53,11 @@ def hub_commits(resolved: Any, place: str = "") -> dict[str, str]:
             named = is_hub_id(item) and (key, item) != ("from", "teacher") and _path(item) is None
             commit = hub_commit(item, resolved.get("revision")) if named else None
             found |= {here: commit} if commit else {}
+        elif key == "source" and isinstance(item, str):
+            commit = read.get(commit_key(item, resolved.get("revision")))
+            found |= {here: commit} if commit else {}
         else:
-            found |= hub_commits(item, here)
+            found |= hub_commits(item, read, here)
     return found
 
 

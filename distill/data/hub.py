@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,9 +12,22 @@ from ..errors import DataError, MissingExtra, shorten
 from ..recipe import SourceSpec
 from .tables import Row
 
+_commits: dict[str, str] = {}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def read_commits() -> dict[str, str]:
+    """`commit_key` of every hub data set that this process has read -> the commit it was read at."""
+    return dict(_commits)
+
+
+def commit_key(source: str, revision: str | None) -> str:
+    """The name of a hub data set in `read_commits`."""
+    return f"{source}@{revision or 'main'}"
+
 
 class HubTable:
-    """Rows of one split of a hub data set.
+    """Rows of one split of a hub data set, read at the commit that its revision stands for when it is opened.
 
     Where the hub is switched off (HF_HUB_OFFLINE=1), a copy in the local cache is read instead.
 
@@ -34,12 +48,16 @@ class HubTable:
         offline = bool(datasets.config.HF_HUB_OFFLINE)
         try:
             with _quiet():
+                revision = spec.revision if offline else _pinned(spec)
                 self._rows: Any = datasets.load_dataset(
-                    spec.source, spec.subset, split=spec.split, revision=spec.revision, streaming=not offline
+                    spec.source, spec.subset, split=spec.split, revision=revision, streaming=not offline
                 )
                 sample = next(iter(self._rows), None)
         except Exception as error:  # the library raises kinds of many packages
             raise _problem(spec, error, offline) from error
+        commit = _kept_commit(self._rows, spec.source) if offline else revision
+        if commit:
+            _commits[commit_key(spec.source, spec.revision)] = commit
         features = getattr(self._rows, "features", None) or sample or {}
         self.names: tuple[str, ...] | None = tuple(features)
         self.first = tuple(sample.get(name) for name in self.names) if sample else None
@@ -65,6 +83,22 @@ class HubTable:
                     f"reading this data set broke off: {shorten(error)}", where=self.where, hint="run the same command again"
                 ) from error
             yield number, tuple(row.get(name) for name in names)
+
+
+def _pinned(spec: SourceSpec) -> str | None:
+    """The commit that a revision stands for now."""
+    if _COMMIT.fullmatch(spec.revision or ""):
+        return spec.revision
+    from huggingface_hub import HfApi
+
+    return HfApi().dataset_info(spec.source, revision=spec.revision).sha
+
+
+def _kept_commit(rows: Any, source: str) -> str | None:
+    """The commit of a copy in the local cache, from the addresses its files were fetched from; None where they do not tell."""
+    files = getattr(getattr(rows, "info", None), "download_checksums", None) or {}
+    found = {match[1] for file in files if (match := re.search(rf"{re.escape(source)}@([0-9a-f]{{40}})/", str(file)))}
+    return found.pop() if len(found) == 1 else None
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from teachers.origin import card_fields
 
 from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
+from ..data.hub import read_commits
 from ..evaluate.outputs import unpadded
 from ..evaluate.scoring import Scorer, make_collator, make_features
 from ..export.onnx import check_presets
@@ -99,7 +100,8 @@ class TaskRun:
             save_task_data(full, self.folder.data, report)
             made.append(full)
             names = [s.source for s in spec.train]
-            return {**full.counts, "sources": [Path(name).name if Path(name).is_absolute() else name for name in names]}
+            sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
+            return {**full.counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
 
         self.folder.stage("data", inputs, ["data"], work)
         if made:

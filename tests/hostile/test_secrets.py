@@ -130,4 +130,12 @@ def test_the_commit_of_a_hub_model_is_known(tmp_path, monkeypatch):
     assert hub_commit("owner/name", "v2") is None
     assert hub_commit("owner/name", "../../x") is None
     resolved = {"teacher": {"model": "owner/name", "revision": None}, "student": {"from": "teacher"}, "data": {"train": [{}]}}
-    assert hub_commits(resolved) == {"teacher.model": commit}
+    assert hub_commits(resolved, {}) == {"teacher.model": commit}
+
+
+def test_the_commit_of_a_hub_data_set_is_known():
+    sources = [{"source": "owner/rows", "revision": "v1"}, {"source": "rows.txt", "revision": None}]
+    found = hub_commits(
+        {"data": {"train": sources, "dev": {"share": 0.1}}}, {"owner/rows@v1": "ab" * 20, "owner/rows@main": "cd" * 20}
+    )
+    assert found == {"data.train.0.source": "ab" * 20}

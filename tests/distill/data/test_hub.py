@@ -2,21 +2,32 @@
 
 import logging
 from collections import Counter
+from types import SimpleNamespace
 
 import datasets
 import pytest
+from huggingface_hub import HfApi
 
 from distill.data.conll import read_token_examples
+from distill.data.hub import read_commits
 from distill.data.labelled import read_text_examples
 from distill.data.sources import check_source, read_pairs, read_sentences
 from distill.errors import DataError
 from distill.recipe import EvaluationSpec, SourceSpec
 
+COMMIT = "a" * 40
 ROWS = {
     "sentence1": ["A plane takes off.", "A man plays."],
     "sentence2": ["A plane is leaving.", "A dog runs."],
     "score": [5.0, 0.4],
 }
+
+
+@pytest.fixture(autouse=True)
+def commits(monkeypatch):
+    """What the hub's revisions stand for."""
+    known = {None: COMMIT, "abc": "b" * 40}
+    monkeypatch.setattr(HfApi, "dataset_info", lambda self, name, *, revision: SimpleNamespace(sha=known[revision]))
 
 
 @pytest.fixture
@@ -37,13 +48,35 @@ def test_columns_of_a_hub_data_set_are_streamed(hub):
     spec = SourceSpec(source="owner/sts", columns=("sentence1", "sentence2"), subset="en", revision="abc", limit=3)
     found = list(read_sentences(spec, on_bad_row="error", counts=Counter()))
     assert found == ["A plane takes off.", "A plane is leaving.", "A man plays."]
-    assert hub == [("owner/sts", "en", {"split": "train", "revision": "abc", "streaming": True})]
+    assert hub == [("owner/sts", "en", {"split": "train", "revision": "b" * 40, "streaming": True})]
+    assert read_commits()["owner/sts@abc"] == "b" * 40
 
 
 def test_pairs_of_a_hub_data_set(hub):
     found = read_pairs(EvaluationSpec(source="owner/sts"), on_bad_row="error", counts=Counter())
     assert found.scores.tolist() == [5.0, 0.4]
     assert hub[0][2]["split"] == "test"
+
+
+def test_a_commit_is_taken_as_it_is(hub, monkeypatch):
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: pytest.fail("asked for what is known"))
+    list(
+        read_sentences(
+            SourceSpec(source="owner/sts", columns=("sentence1",), revision=COMMIT), on_bad_row="error", counts=Counter()
+        )
+    )
+    assert hub[0][2]["revision"] == COMMIT
+    assert read_commits()[f"owner/sts@{COMMIT}"] == COMMIT
+
+
+def test_the_commit_of_a_copy_in_the_cache(hub, monkeypatch):
+    """The copy knows the addresses of its files."""
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    kept = datasets.Dataset.from_dict(ROWS)
+    kept.info.download_checksums = {f"hf://datasets/owner/cached@{COMMIT}/rows.parquet": {"num_bytes": 1, "checksum": None}}
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: kept)
+    list(read_sentences(SourceSpec(source="owner/cached", columns=("sentence1",)), on_bad_row="error", counts=Counter()))
+    assert read_commits()["owner/cached@main"] == COMMIT
 
 
 def test_a_wrong_column_of_a_hub_data_set(hub):

@@ -113,7 +113,7 @@ def test_a_language_that_a_row_lacks(tmp_path, read, problem):
 
 
 def test_a_hub_data_set_of_translations(monkeypatch, read, check):
-    asked = []
+    asked, commit = [], "a" * 40
 
     def load_dataset(name, subset, **options):
         asked.append((name, subset, options["revision"]))
@@ -124,8 +124,8 @@ def test_a_hub_data_set_of_translations(monkeypatch, read, check):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     assert check("owner/opus") == []
     assert asked == [], "a check looks nothing up"
-    assert read("owner/opus", subset="en-ko", revision="abc", limit=2) == ROWS[:2]
-    assert asked == [("owner/opus", "en-ko", "abc")]
+    assert read("owner/opus", subset="en-ko", revision=commit, limit=2) == ROWS[:2]
+    assert asked == [("owner/opus", "en-ko", commit)]
 
 
 def test_rows_of_another_width_and_cells_that_are_no_text(tmp_path, read, problem):
