@@ -116,14 +116,14 @@ class TaskRun:
         spec, recipe = self.recipe.teacher, self.recipe
         first, *others = (
             load_head(
-                name,
+                one.model,
                 recipe.task,  # type: ignore[arg-type]
                 labels=labels.names,
-                max_length=spec.max_length,
-                revision=spec.revision if name == spec.model else None,
+                max_length=one.max_length,
+                revision=one.revision,
                 seed=recipe.seed,
             )
-            for name in (spec.model, *spec.others)
+            for one in spec.every
         )
         self.teacher = first
         if others:
@@ -233,7 +233,7 @@ class TaskRun:
         config = self.teacher.model.config
         return {
             **(card_fields(place) if place.is_dir() else {}),
-            "model": " + ".join(map(public_name, (self.recipe.teacher.model, *self.recipe.teacher.others))),
+            "model": " + ".join(public_name(one.model) for one in self.recipe.teacher.every),
             "layers": getattr(config, "num_hidden_layers", None),
             "dim": getattr(config, "hidden_size", None),
             "max_length": self.teacher.max_length,

@@ -85,9 +85,10 @@ def test_an_untrained_one_is_refused(place):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"task": "embedding", "stages": [{"losses": ["embedding_cosine"]}]}, "one teacher"),
         ({"teacher": [{"model": "a", "finetune": {"epochs": 1}}, "b"]}, "run of its own"),
-        ({"stages": [{"losses": ["hidden_mse", "hard_label"]}]}, "no inner states"),
+        ({"teacher": {"model": "a", "others": ["b"], "combine": "concatenate"}}, "does not fit the task classification: mean"),
+        ({"teacher": ["a", {"model": "b", "prompt": "x: "}]}, "prompt of teacher.others belongs to the task embedding"),
+        ({"stages": [{"losses": ["hidden_mse", "hard_label"]}]}, "inner states or predicted"),
         ({"student": {"layers": 1}}, "names the one to cut"),
         ({"teacher": []}, "teacher"),
         ({"teacher": ["a", 3]}, "teacher.others.0"),
@@ -112,7 +113,7 @@ def test_a_run_from_two_teachers_to_its_report(place, tmp_path, monkeypatch):
     report = distill.run(recipe(student={"layers": 1, "from": "b"}, train={"precision": "fp32", "engine": "textbrewer"}), out=out)
     assert report.teacher.model == "a + b"
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    assert {"teacher.model", "teacher.others.0", "student.from"} <= manifest["inputs"].keys()
+    assert {"teacher.model", "teacher.others.0.model", "student.from"} <= manifest["inputs"].keys()
     told = pq.read_table(out / "predictions" / "test" / "teacher.parquet").to_pylist()
     rows = [line.split("\t")[0] for line in (place / "test.tsv").read_text("utf-8").splitlines()[1:]]
     joined = join_heads([load_head(name, "classification") for name in "ab"], NAMES, None)
