@@ -54,6 +54,8 @@ __all__ = [
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
 BY_TOKEN = ("tokens", "spans")
 """Tasks whose labels and logits belong to tokens of a text, not to the whole of it."""
+CONFIDENT = ("classification", "multilabel")
+"""Tasks whose teachers say with a row's prediction how sure they are of it."""
 DEV_METRICS = {
     "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy"}),
     "labelled": frozenset({"task_metric", "loss"}),
@@ -338,11 +340,9 @@ class Recipe(Schema):
         spec, embedding = self.teacher, self.task == "embedding"
         if not spec.others:
             return
-        allowed = ("concatenate", "mean") if embedding else ("mean",)
+        allowed = ("concatenate", "mean") if embedding else ("mean", "confidence") if self.task in CONFIDENT else ("mean",)
         if spec.combine not in allowed:
             raise ValueError(f"teacher.combine '{spec.combine}' does not fit the task {self.task}: {', '.join(allowed)}")
-        if not embedding and spec.weights is not None:
-            raise ValueError(f"teacher.weights belongs to the task embedding, not to {self.task}")
         if not embedding and any(other.prompt is not None for other in spec.others):
             raise ValueError(f"a prompt of teacher.others belongs to the task embedding, not to {self.task}")
         inner = [loss.name for stage in self.stages for loss in stage.losses if loss.name in STATES | MASKED_LM]

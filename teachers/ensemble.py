@@ -145,36 +145,61 @@ def by_name(logits: np.ndarray, labels: Sequence[str], wanted: Sequence[str], wh
     return logits[:, [own.index(name) for name in wanted]]
 
 
-def confidence_weights(logits: Sequence[np.ndarray], gold: np.ndarray | None = None) -> np.ndarray:
-    """How far each teacher is to be trusted on each sample.
+def confidence_weights(logits: Sequence[np.ndarray], gold: np.ndarray | None = None, *, multilabel: bool = False) -> np.ndarray:
+    """How far each of K teachers is to be trusted on each sample.
 
-    The weight of teacher k is (1 - softmax over the teachers of l)_k / (K - 1), where l is its cross entropy to the gold
-    label: CA-MKD (Zhang, Chen and Wang 2022, arXiv:2201.00007). Where there is no label, l is the entropy of its own
-    prediction, in nats.
+        w_k = (1 - exp(l_k) / (exp(l_1) + ... + exp(l_K))) / (K - 1)
+
+    l_k is teacher k's cross entropy to the gold label, in nats: CA-MKD (Zhang, Chen and Wang 2022, arXiv:2201.00007). Where a
+    sample has no label, l_k is the entropy of what the teacher predicts. Of a multi-label sample it is the mean over the labels
+    of the binary cross entropies, or entropies.
 
     Args:
-        logits: of each of K teachers [n, C], in one order of labels.
-        gold: label numbers [n], -1 where there is none; None: none has.
+        logits: of each teacher [n, C], in one order of labels.
+        gold: label numbers [n], -1 where there is none; multilabel: 0 and 1 as float [n, C], a row of NaN where there is
+            none. None: no sample has any.
+        multilabel: whether each of the C labels is right or wrong for itself.
 
     Returns:
         float64 [n, K]; each row sums to 1.
 
     Raises:
-        ModelError: the logits differ in shape, or a label is none of the C.
+        ModelError: the logits differ in shape, or the labels are none of theirs.
     """
     _same_shape(logits, "weigh predictions", "bring every teacher's labels into one order first")
     rows, classes = logits[0].shape
-    labels = np.full(rows, -1) if gold is None else np.asarray(gold)
-    if labels.shape != (rows,) or labels.dtype.kind not in "iu" or ((labels < -1) | (labels >= classes)).any():
-        expected = f"{rows} whole numbers, each 0 to {classes - 1}, or -1 for none"
-        raise ModelError("these are no gold labels of the logits", where="gold", got=labels[:5].tolist(), expected=expected)
+    if multilabel:
+        doubt = _doubt_of_each(logits, np.full((rows, classes), np.nan) if gold is None else np.asarray(gold))
+    else:
+        doubt = _doubt_of_one(logits, np.full(rows, -1) if gold is None else np.asarray(gold))
     if len(logits) == 1:
         return np.ones((rows, 1))
+    found: np.ndarray = (1 - np.exp(_log_softmax(doubt))) / (len(logits) - 1)
+    return found
+
+
+def _doubt_of_one(logits: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Cross entropy of each teacher to the one right label, or its entropy: float64 [n, K]."""
+    rows, classes = logits[0].shape
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu" or ((labels < -1) | (labels >= classes)).any():
+        expected = f"{rows} whole numbers, each 0 to {classes - 1}, or -1 for none"
+        raise ModelError("these are no gold labels of the logits", where="gold", got=str(labels[:5].tolist()), expected=expected)
     told = np.stack([_log_softmax(part) for part in logits], axis=1)
     entropy = -(np.exp(told) * np.where(np.isneginf(told), 0, told)).sum(2)
     cross = -told[np.arange(rows), :, np.where(labels < 0, 0, labels)]
-    doubt = np.where((labels < 0)[:, None], entropy, cross)
-    found: np.ndarray = (1 - np.exp(_log_softmax(doubt))) / (len(logits) - 1)
+    return np.where((labels < 0)[:, None], entropy, cross)
+
+
+def _doubt_of_each(logits: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Mean over the labels of each teacher's binary cross entropy, or of its entropy: float64 [n, K]."""
+    missing = np.isnan(labels).all(1) if labels.ndim == 2 and labels.dtype.kind == "f" else np.zeros(len(labels), dtype=bool)
+    if labels.shape != logits[0].shape or not np.isin(labels[~missing], (0, 1)).all():
+        expected = f"0 and 1 as [{', '.join(map(str, logits[0].shape))}], or a row of NaN for none"
+        raise ModelError("these are no gold labels of the logits", where="gold", got=str(labels[:2].tolist()), expected=expected)
+    scores = np.stack([np.asarray(part, dtype=np.float64) for part in logits], axis=1)
+    chance = np.exp(-np.logaddexp(0, -scores))
+    wanted = np.where(missing[:, None, None], chance, np.nan_to_num(labels)[:, None, :])
+    found: np.ndarray = (np.logaddexp(0, scores) - wanted * scores).mean(2)
     return found
 
 
@@ -356,6 +381,7 @@ def load_ensemble(spec: TeacherSpec, first: Teacher) -> EnsembleTeacher:
         ModelError: as `load_teacher` and `EnsembleTeacher`.
     """
     teachers = [first, *map(load_teacher, spec.every[1:])]
+    assert spec.combine != "confidence", "the recipe allows none of embeddings"
     return EnsembleTeacher(teachers, spec.combine or "concatenate", spec.weights, spec.pca)
 
 

@@ -106,7 +106,8 @@ class TeacherSpec(BaseModel):
         model: hub id, folder, or `package:IMPORT_NAME` (an installed package that ships a model folder).
         others: more teachers, each a name or a mapping. `teacher: [A, B]` is short for this.
         combine: how several become one. Embeddings: `concatenate` (the default; unit vectors side by side, as Jasper does) or
-            `mean` of unit vectors, for teachers of one space and width. Predictions: `mean` of logits.
+            `mean` of unit vectors, for teachers of one space and width. Predictions: `mean` of logits (the default) or
+            `confidence`, a mean in which each row has weights of its own (classification and multilabel).
         weights: of the teachers, the first before the others; brought to a sum of 1. None: all the same.
         pca: bring concatenated embeddings to so many numbers, by what a sample of the training text says.
         prompt: text put before every sentence ("query: "), or the name of a prompt the model defines.
@@ -121,7 +122,7 @@ class TeacherSpec(BaseModel):
 
     model: str = Field(min_length=1)
     others: tuple[OtherTeacher, ...] = ()
-    combine: Literal["concatenate", "mean"] | None = None
+    combine: Literal["concatenate", "mean", "confidence"] | None = None
     weights: tuple[Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)], ...] | None = None
     pca: StrictInt | None = Field(default=None, ge=4)
     prompt: str | None = None
@@ -142,6 +143,8 @@ class TeacherSpec(BaseModel):
         count = len(self.others) + 1
         if self.weights is not None and len(self.weights) != count:
             raise ValueError(f"weights has one number for each of the {count} teachers, got {len(self.weights)}")
+        if self.weights is not None and self.combine == "confidence":
+            raise ValueError("weights goes with mean and concatenate: combine 'confidence' finds the weights of each row itself")
         if self.pca is not None and self.combine != "concatenate":
             raise ValueError(f"pca goes with combine 'concatenate', not with {self.combine!r}")
         return self

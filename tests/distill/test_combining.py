@@ -26,7 +26,7 @@ OTHER = {"model": "b", "prompt": "query: "}
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Teachers a (BERT, 32 wide), b (RoBERTa, 16 wide, other tokens, no unit length), c (of a's width); sentences.txt, sts.csv."""
+    """Teachers a (BERT, 32 wide), b (RoBERTa, 16 wide, other tokens, no unit length), c (of a's width), and text."""
     folder = tmp_path_factory.mktemp("home")
     tiny.saved(folder / "a", layers=2)
     other = tiny.sentence_transformer("roberta", layers=1, hidden=16, heads=2, normalize=False, seed=5, max_length=48)
@@ -214,6 +214,26 @@ def test_nothing_runs_again_and_a_lost_file_comes_back(run, at_home, monkeypatch
     assert sha256_file(out / "pca.safetensors") == digest
     assert (out / "student" / "model.safetensors").stat().st_mtime_ns == before
     assert "training: unchanged" in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_goes_on_behind_the_axes(at_home, tmp_path, monkeypatch, capsys):
+    """Stopped in training: labels and axes are there, and the student learns toward the same."""
+    asked = recipe(teacher={"model": "a", "others": [OTHER], "pca": 8})
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distill.pipeline.train_student", stop)
+        with pytest.raises(KeyboardInterrupt):
+            distill.run(asked, out=tmp_path / "run")
+    monkeypatch.setattr("distill.pipeline.Proof.go", lambda self: None)
+    capsys.readouterr()
+    distill.run(asked, out=tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "signals: unchanged" in told
+    assert "pca: unchanged" in told
+    assert load_encoder(str(tmp_path / "run" / "student")).get_embedding_dimension() == 8
 
 
 def test_labels_are_shared_with_runs_of_one_teacher(run, at_home, tmp_path, monkeypatch):

@@ -79,6 +79,24 @@ def test_confidence_by_hand() -> None:
     assert confidence_weights(logits[:1]).tolist() == [[1.0], [1.0]]
 
 
+def test_confidence_in_several_labels_by_hand() -> None:
+    """Probabilities 0.8 and 0.5 against 0.6 and 0.9, gold 1 and 0: the doubts are means of two binary cross entropies."""
+    logits = [np.log([[4.0, 1.0]] * 2), np.log([[1.5, 9.0]] * 2)]
+    got = confidence_weights(logits, np.array([[1.0, 0.0], [np.nan, np.nan]]), multilabel=True)
+    ours, theirs = np.exp(-np.log([0.8, 0.5]).mean()), np.exp(-np.log([0.6, 0.1]).mean())
+    np.testing.assert_allclose(got[0], [theirs / (ours + theirs), ours / (ours + theirs)], rtol=1e-6)
+
+    def entropy(chance: np.ndarray) -> float:
+        return float(-(chance * np.log(chance) + (1 - chance) * np.log(1 - chance)).mean())
+
+    ours, theirs = np.exp(entropy(np.array([0.8, 0.5]))), np.exp(entropy(np.array([0.6, 0.9])))
+    np.testing.assert_allclose(got[1], [theirs / (ours + theirs), ours / (ours + theirs)], rtol=1e-6)
+    assert np.isfinite(confidence_weights([np.array([[1e4, -1e4]]), np.array([[-1e4, 1e4]])], multilabel=True)).all()
+    for gold in (np.array([[1.0, 2.0]] * 2), np.array([[1.0, np.nan]] * 2), np.array([1.0, 0.0])):
+        with pytest.raises(ModelError, match="gold labels"):
+            confidence_weights(logits, gold, multilabel=True)
+
+
 def test_means_of_logits_by_hand() -> None:
     logits = [np.array([[1.0, 0.0], [2.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 6.0]])]
     assert average_logits(logits).tolist() == [[2.0, 2.0], [1.0, 4.0]]
