@@ -82,7 +82,9 @@ def run_mask(recipe: Recipe, tokenizers: Mapping[str, Any] | None) -> str | None
     if tokenizers is None:
         from teachers.heads import find_tokenizer
 
-        tokenizers = {"teacher": find_tokenizer(recipe.teacher.model, revision=recipe.teacher.revision)}
+        first, *others = recipe.teacher.every
+        tokenizers = {"teacher": find_tokenizer(first.model, revision=first.revision)}
+        tokenizers |= {f"teacher {other.model}": find_tokenizer(other.model, revision=other.revision) for other in others}
         if recipe.student.start != "teacher":
             tokenizers["student"] = find_tokenizer(recipe.student.start)
     return mask_word(spec, tokenizers)

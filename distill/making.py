@@ -12,6 +12,7 @@ from students.spec import BiLSTMSpec, StaticSpec
 from students.static import build_static
 from students.vocabulary import trim
 from teachers.capture import encoder_of, shape_of
+from teachers.ensemble import AnyTeacher
 from teachers.fingerprint import tokenizer_sha256
 from teachers.heads import load_masked_lm
 from teachers.load import Teacher
@@ -26,7 +27,7 @@ from .train.layer_map import kept_layers
 
 def make_student(
     recipe: Recipe,
-    teacher: Teacher,
+    teacher: AnyTeacher,
     start: SentenceTransformer,
     *,
     layers: tuple[int, ...] | None = None,
@@ -49,6 +50,7 @@ def make_student(
     spec = recipe.student
     length = teacher.max_length or 512
     if isinstance(spec, StaticSpec):
+        assert isinstance(teacher, Teacher), "the recipe allows no static student of several teachers"
         return build_static(
             teacher.model,
             teacher_dim=teacher.dim,

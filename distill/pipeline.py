@@ -16,11 +16,12 @@ from students.cost import count_parameters
 from students.load import load as load_student
 from students.search import SENTENCES, search_layers
 from students.spec import LayersSpec
+from teachers.ensemble import AnyTeacher, EnsembleTeacher, load_ensemble
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
-from teachers.store import StoredRows
 
 from .augmenting import run_key, run_mask
+from .combining import several_facts, several_signals
 from .data.augment.vocabulary import whole_words
 from .data.evaluation import EvaluationSet, set_values, sources_of_set
 from .data.hub import read_commits
@@ -48,7 +49,7 @@ from .report.model import Report
 from .report.words import public_name
 from .rundir import RunDir, versions
 from .sharing import run_dir
-from .signals import Signals, labelling
+from .signals import JoinedSignals, Rows, Signals, labelling
 from .tasks.run import TaskRun
 from .teaching import prepared_teacher, start_model, train_teacher, tuned_teacher
 from .train.engine import TrainingData, train_student
@@ -95,6 +96,14 @@ def run(
     teacher, train = objects.get("teacher.model", teacher), objects.get("data.train", train)
     asked = load_recipe(recipe, overrides)
     check_launch(asked, launch)
+    if teacher is not None and asked.teacher.others:
+        raise UserError(
+            "several teachers are named in the recipe, not given as objects",
+            where="teacher",
+            got=f"an object, and teacher.others of {len(asked.teacher.others)}",
+            expected="one or the other",
+            hint="save the model, and name its folder as teacher.model",
+        )
     given = {"teacher": teacher is not None, "train": train is not None, "evaluate": evaluate is not None}
     for line in check_recipe(asked, given=[name for name, is_given in given.items() if is_given]):
         note(f"note: {line}")
@@ -139,6 +148,7 @@ class _Run:
         self.folder = folder
         self.given = dict(given)
         self.tuned: Path | None = None
+        self.signal_key: dict[str, Any] = {}
 
     def go(
         self,
@@ -150,9 +160,10 @@ class _Run:
         recipe, folder = self.recipe, self.folder
         folder.write_recipe(recipe)
         check_presets(recipe.export.presets)
-        self.teacher = given_teacher(teacher, recipe.teacher) if teacher is not None else load_teacher(recipe.teacher)
+        self.lead = given_teacher(teacher, recipe.teacher) if teacher is not None else load_teacher(recipe.teacher.every[0])
         if recipe.teacher.finetune is not None:
-            self.teacher = prepared_teacher(recipe, self.teacher)
+            self.lead = prepared_teacher(recipe, self.lead)
+        self.teacher: AnyTeacher = load_ensemble(recipe.teacher, self.lead) if recipe.teacher.others else self.lead
         self._load_start()
         if recipe.teacher.finetune is not None:
             self._finetune(evaluate)
@@ -173,8 +184,8 @@ class _Run:
 
     def _finetune(self, evaluate: Mapping[str, EvaluationSet] | None) -> None:
         """Train the teacher first, or take the one that an earlier run with the same inputs trained."""
-        train_teacher(self.recipe, self.folder, self.teacher, None if evaluate is None else given_sets(evaluate))
-        self.teacher = tuned_teacher(self.recipe, self.folder, self.teacher)
+        train_teacher(self.recipe, self.folder, self.lead, None if evaluate is None else given_sets(evaluate))
+        self.teacher = self.lead = tuned_teacher(self.recipe, self.folder, self.lead)
         self.tuned = self.folder.path / "teacher"
         self._load_start()
 
@@ -182,16 +193,18 @@ class _Run:
         """The model that the student is cut from; teacher, start and recipe fit each other."""
         name = self.recipe.student.start
         self.teacher_key = self.teacher.fingerprint()
-        self.start = start_model(self.teacher) if name == "teacher" else load_encoder(name)
-        self.start_key = self.teacher_key if name == "teacher" else Teacher(self.start, name).fingerprint()
+        self.start = start_model(self.lead) if name == "teacher" else load_encoder(name)
+        self.start_key = self.lead.fingerprint() if name == "teacher" else Teacher(self.start, name).fingerprint()
         headless = self.given["teacher"] or self.recipe.teacher.finetune is not None
-        check_student(self.recipe, self.teacher, self.start, self._build(), loaded=headless)
+        check_student(self.recipe, self.lead, self.start, self._build(), loaded=headless)
 
     def _build(self, layers: tuple[int, ...] | None = None, texts: Sequence[str] = (), *, distil: bool = False) -> Student:
         """The untrained student: fails in the first second where teacher, start model and recipe do not fit."""
         return make_student(self.recipe, self.teacher, self.start, layers=layers, texts=texts, distil=distil)
 
     def _teacher_facts(self) -> dict[str, Any]:
+        if isinstance(self.teacher, EnsembleTeacher):
+            return several_facts(self.recipe, self.teacher)
         config = self.teacher.model[0].auto_model.config
         place = Path(locate_model(self.recipe.teacher.model)) if not self.given["teacher"] else None
         return {
@@ -221,7 +234,10 @@ class _Run:
         sources = [*([] if train is not None else spec.train), *spec.start, spec.dev]
         sources += [source for rows in sets for source in sources_of_set(rows).values()]
         named = [source.source for source in sources if isinstance(source, SourceSpec)]
-        mask = run_mask(self.recipe, {"teacher": self.teacher.tokenizer, "student": self.start.tokenizer})
+        readers = {"teacher": self.lead.tokenizer}
+        if isinstance(self.teacher, EnsembleTeacher):
+            readers |= {f"teacher {other.name}": other.tokenizer for other in self.teacher.members[1:]}
+        mask = run_mask(self.recipe, {**readers, "student": self.start.tokenizer})
         inputs = {
             "data": spec.model_dump(mode="json"),
             "files": {name: source_key(name) for name in [*named, *pairs]},
@@ -230,7 +246,7 @@ class _Run:
         }
 
         def work() -> dict[str, Any]:
-            words = whole_words(self.teacher.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
+            words = whole_words(self.lead.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed)
             save_prepared(made, self.folder.data)
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
@@ -242,8 +258,12 @@ class _Run:
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
         return data
 
-    def _signals(self, data: PreparedData) -> Signals:
+    def _signals(self, data: PreparedData) -> Signals | JoinedSignals:
         """What the teacher says of each text, once, from the cache where it is there."""
+        if isinstance(self.teacher, EnsembleTeacher):
+            joined, key = several_signals(self.recipe, self.folder, self.teacher, data, self._trained_on())
+            self.teacher_key, self.signal_key = self.teacher.fingerprint(), key  # with the axes that were found
+            return joined
         size = self.recipe.teacher.batch_size
         found, work = labelling(
             self.teacher, self.teacher_key, data.train_goals, data.dev_goals, name="the teacher", batch_size=size
@@ -268,7 +288,7 @@ class _Run:
         """Hashes of the data files that decide the training: labelled test sets are not among them."""
         return {name: digest for name, digest in self.folder.outputs("data").items() if Path(name).name.startswith(TRAINED_ON)}
 
-    def _train(self, data: PreparedData, signals: Signals, start: Signals | None) -> Student:
+    def _train(self, data: PreparedData, signals: Signals | JoinedSignals, start: Signals | None) -> Student:
         """Train, or load what an earlier run with the same inputs trained."""
         recipe, folder = self.recipe, self.folder
         inputs = {
@@ -317,7 +337,7 @@ class _Run:
                 start=toward_start,
                 start_normalizes=as_teacher(self.start).normalizes,
                 before_teacher=lambda: _fit_bridge(student, texts, signals.train),
-                inner=running_teacher(recipe, self.teacher, self.start, student, self.teacher_key),
+                inner=running_teacher(recipe, self.lead, self.start, student, self.teacher_key),
             )
             if leads():
                 save_student(student.model, folder.student)
@@ -338,7 +358,7 @@ class _Run:
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
         return student
 
-    def _cut(self, texts: Sequence[str], rows: StoredRows, place: Path) -> Student:
+    def _cut(self, texts: Sequence[str], rows: Rows, place: Path) -> Student:
         """The student as training begins: the layers that agree best with the teacher, where the recipe leaves the choice.
 
         The choice is kept in `place`, so that a resumed training loads its weights into the same layers.
@@ -369,7 +389,7 @@ class _Run:
         }
 
 
-def _fit_bridge(student: Student, texts: Sequence[str], rows: StoredRows) -> None:
+def _fit_bridge(student: Student, texts: Sequence[str], rows: Rows) -> None:
     """Put the bridge, if there is one, at the least-squares solution on sentences from everywhere in the data: all languages."""
     some = np.unique(np.linspace(0, len(texts) - 1, FIT_SENTENCES).astype(np.int64))
     started = student.start_bridge([texts[row] for row in some], rows.gather(some))

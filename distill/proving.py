@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from students.build import Student, save_student
-from teachers.load import Teacher
+from teachers.ensemble import AnyTeacher, EnsembleTeacher
 
 from .data.prepare import PreparedData
 from .errors import GateError
@@ -75,7 +75,7 @@ class Encoder:
         self,
         recipe: Recipe,
         folder: RunDir,
-        teacher: Teacher,
+        teacher: AnyTeacher,
         teacher_key: Mapping[str, Any],
         student: Student,
         data: PreparedData,
@@ -111,7 +111,7 @@ class Encoder:
         """See `Subject`; a teacher that came as an object is saved first."""
         if self.teacher_folder is not None:
             return Variant("teacher", "teacher", "torch", self.teacher_folder)
-        if self.teacher_given:
+        if self.teacher_given and not isinstance(self.teacher, EnsembleTeacher):
             place = self.folder.work / "teacher"
             save_student(self.teacher.model, place)
             return Variant("teacher", "teacher", "torch", place)

@@ -54,6 +54,8 @@ __all__ = [
 Task = Literal["embedding", "classification", "multilabel", "regression", "tokens", "spans"]
 BY_TOKEN = ("tokens", "spans")
 """Tasks whose labels and logits belong to tokens of a text, not to the whole of it."""
+CONFIDENT = ("classification", "multilabel")
+"""Tasks whose teachers say with a row's prediction how sure they are of it."""
 DEV_METRICS = {
     "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy"}),
     "labelled": frozenset({"task_metric", "loss"}),
@@ -235,6 +237,16 @@ class Recipe(Schema):
     report: ReportSpec = ReportSpec()
     card: CardSpec | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _combine(cls, values: Any) -> Any:
+        """How several teachers become one, where the recipe leaves it open."""
+        teacher = values.get("teacher") if isinstance(values, dict) else None
+        if isinstance(teacher, dict) and teacher.get("others") and teacher.get("combine") is None:
+            way = "concatenate" if values.get("task", "embedding") == "embedding" else "mean"
+            return {**values, "teacher": {**teacher, "combine": way}}
+        return values
+
     @model_validator(mode="after")
     def _together(self) -> Recipe:
         names = [stage.name for stage in self.stages]
@@ -325,16 +337,22 @@ class Recipe(Schema):
 
     def _teachers(self) -> None:
         """What several teachers allow."""
-        if not self.teacher.others:
+        spec, embedding = self.teacher, self.task == "embedding"
+        if not spec.others:
             return
-        if self.task == "embedding":
-            raise ValueError("teacher.others goes with the tasks with predictions; a sentence student has one teacher")
-        if self.teacher.finetune is not None:
-            raise ValueError("teacher.finetune trains one teacher: train each in a run of its own, then name them here")
-        if any(loss.name in STATES for stage in self.stages for loss in stage.losses):
-            raise ValueError("several teachers have one mean of predictions, but no inner states: leave out such losses")
+        allowed = ("concatenate", "mean") if embedding else ("mean", "confidence") if self.task in CONFIDENT else ("mean",)
+        if spec.combine not in allowed:
+            raise ValueError(f"teacher.combine '{spec.combine}' does not fit the task {self.task}: {', '.join(allowed)}")
+        if not embedding and any(other.prompt is not None for other in spec.others):
+            raise ValueError(f"a prompt of teacher.others belongs to the task embedding, not to {self.task}")
+        inner = [loss.name for stage in self.stages for loss in stage.losses if loss.name in STATES | MASKED_LM]
+        if inner:
+            what = "one vector of a sentence" if embedding else "one mean of predictions"
+            raise ValueError(f"several teachers have {what}, but no inner states or predicted tokens: leave out {inner[0]}")
+        if self.student.kind == "static":
+            raise ValueError("a static student is a table of what one teacher says of each token: name one teacher")
         if self.student.kind == "layers" and self.student.start == "teacher":
-            raise ValueError(f"of several teachers, student.from names the one to cut: {self.teacher.model}, or another model")
+            raise ValueError(f"of several teachers, student.from names the one to cut: {spec.model}, or another model")
 
     def _data_of_task(self) -> None:
         """Which data a task has."""

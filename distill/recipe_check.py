@@ -67,7 +67,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
 
 def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:
     named = {} if "teacher" in given else {"teacher.model": recipe.teacher.model}
-    named |= {f"teacher.others.{number}": name for number, name in enumerate(recipe.teacher.others)}
+    named |= {f"teacher.others.{number}.model": other.model for number, other in enumerate(recipe.teacher.others)}
     start = recipe.student.start
     if start != "teacher":
         named["student.from"] = start

@@ -21,6 +21,9 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(tree.get("teacher"), (list, tuple)) and tree["teacher"]:
         first, *others = tree["teacher"]
         tree["teacher"] = {**(first if isinstance(first, Mapping) else {"model": first}), "others": others}
+    if isinstance(tree.get("teacher"), Mapping) and isinstance(tree["teacher"].get("others"), (list, tuple)):
+        named = [item if isinstance(item, Mapping) else {"model": item} for item in tree["teacher"]["others"]]
+        tree["teacher"] = {**tree["teacher"], "others": named}
     if isinstance(tree.get("stages"), (list, tuple)):
         tree["stages"] = [_stage(stage) for stage in tree["stages"]]
     return tree

@@ -115,9 +115,6 @@ def _found(value: Any, place: str) -> Iterator[tuple[str, Path]]:
                 path = None if (key, item) == ("from", "teacher") else _path(item)  # the teacher, not a folder of that name
                 if path is not None:
                     yield f"{place}.{key}", path
-            elif key == "others":  # teachers beside the first
-                named = ((number, _path(str(name))) for number, name in enumerate(item))
-                yield from ((f"{place}.{key}.{number}", path) for number, path in named if path is not None)
             else:
                 yield from _found(item, f"{place}.{key}")
     elif isinstance(value, (list, tuple)):

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from teachers.ensemble import EnsembleTeacher
 from teachers.load import Teacher
 from teachers.store import EmbeddingStore, StoredRows
 
-from .files import cache_dir
+from .files import cache_dir, fingerprint
 from .processes import total
 from .progress import note, track
+from .report.words import public_name
+
+
+class Rows(Protocol):
+    """The vectors of a list of texts, read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """The vectors of some of the texts, float32 [k, d]."""
 
 
 class Signals:
@@ -41,6 +52,46 @@ class Signals:
         """Of all dev sentences, float32 [n, d]."""
         rows = self._part(1)
         return rows.gather(np.arange(len(rows)))
+
+
+class JoinedRows:
+    """What several teachers say of the same texts as one vector of each, put together when it is asked for.
+
+    Args:
+        parts: of each teacher; their vectors stay where they are.
+        put: makes one vector of a text of those of all teachers: [[n, d_k], ...] -> [n, d].
+    """
+
+    def __init__(self, parts: Sequence[Rows], put: Callable[[list[np.ndarray]], np.ndarray]) -> None:
+        self._parts, self._put = parts, put
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """The vectors of some of the texts, float32 [k, d]; `indices` as for `StoredRows.gather`."""
+        return self._put([part.gather(indices) for part in self._parts])
+
+
+class JoinedSignals:
+    """What several teachers say of the training and of the dev sentences, as `Signals` of one.
+
+    Args:
+        parts: of each teacher.
+        put: as for `JoinedRows`.
+    """
+
+    def __init__(self, parts: Sequence[Signals], put: Callable[[list[np.ndarray]], np.ndarray]) -> None:
+        self._parts, self._put = parts, put
+
+    @property
+    def train(self) -> JoinedRows:
+        """Of the training sentences."""
+        return JoinedRows([part.train for part in self._parts], self._put)
+
+    def dev_vectors(self) -> np.ndarray:
+        """Of all dev sentences, float32 [n, d]."""
+        return self._put([part.dev_vectors() for part in self._parts])
 
 
 def labelling(
@@ -75,3 +126,30 @@ def labelling(
         return {"computed": computed, "reused": reused, "train_sha256": found[0].sha256(), "dev_sha256": found[1].sha256()}
 
     return Signals(found, label), work
+
+
+def labelling_of_each(
+    teacher: EnsembleTeacher, train: Sequence[str], dev: Sequence[str], *, batch_size: int
+) -> tuple[list[Signals], Callable[[], dict[str, Any]]]:
+    """The same of several teachers, each with the store that it has as the only teacher of a run.
+
+    Args:
+        teacher: the teachers.
+        train, dev, batch_size: as in `labelling`.
+
+    Returns:
+        The signals of each, and the work, whose facts are those of all together: {"computed", "reused", "train_sha256",
+        "dev_sha256"}, and "teachers", which has the same of each.
+    """
+    made = [
+        labelling(one, one.fingerprint(), train, dev, name=public_name(one.name), batch_size=batch_size)
+        for one in teacher.members
+    ]
+
+    def work() -> dict[str, Any]:
+        found = [label() for _, label in made]
+        together = {name: sum(facts[name] for facts in found) for name in ("computed", "reused")}
+        hashes = {name: fingerprint([facts[name] for facts in found]) for name in ("train_sha256", "dev_sha256")}
+        return {**together, **hashes, "teachers": found}
+
+    return [signals for signals, _ in made], work

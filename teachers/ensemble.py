@@ -14,10 +14,14 @@ import numpy as np
 
 from distill.errors import ModelError, nearest
 
-from .load import Teacher
+from .load import Teacher, load_teacher
+from .spec import TeacherSpec
 
-Combine = Literal["mean", "weighted", "concatenate"]
+Combine = Literal["mean", "concatenate"]
 """How sentence vectors of several teachers become one."""
+
+CHUNK = 4096
+"""Vectors whose products are added up at once."""
 
 
 def shares(weights: Sequence[float] | np.ndarray | None, count: int) -> np.ndarray:
@@ -41,7 +45,7 @@ def shares(weights: Sequence[float] | np.ndarray | None, count: int) -> np.ndarr
     return found
 
 
-def average_vectors(parts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+def average_vectors(parts: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
     """Mean of unit vectors, brought back to length 1.
 
     Args:
@@ -59,7 +63,7 @@ def average_vectors(parts: Sequence[np.ndarray], weights: Sequence[float] | None
     return _unit(sum(weight * _unit(part) for weight, part in zip(share, parts, strict=True))).astype(np.float32)
 
 
-def join_vectors(parts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+def join_vectors(parts: Sequence[np.ndarray], weights: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
     """Unit vectors side by side, so scaled that cosines of the whole are the weighted mean of the teachers' cosines.
 
     Without weights this is the target of Jasper (Zhang et al. 2024, arXiv:2412.19048): vectors of two teachers, joined.
@@ -101,13 +105,16 @@ def principal_axes(vectors: np.ndarray, width: int) -> np.ndarray:
     if not 1 <= width <= min(rows, dim):
         raise ModelError(
             "PCA cannot give this width",
-            where="ensemble",
+            where="teacher.pca",
             got=width,
-            expected=f"1 to {min(rows, dim)}: there are {rows} sentences and {dim} dimensions",
+            expected=f"1 to {min(rows, dim):,}: there are {rows:,} sentences of {dim:,} numbers",
             hint="fit it on more sentences, or ask for a smaller width",
         )
-    exact = vectors.astype(np.float64)
-    axes = np.linalg.eigh(exact.T @ exact)[1][:, ::-1][:, :width]
+    products = np.zeros((dim, dim))
+    for start in range(0, rows, CHUNK):  # in float64, a part at a time
+        exact = vectors[start : start + CHUNK].astype(np.float64)
+        products += exact.T @ exact
+    axes = np.linalg.eigh(products)[1][:, ::-1][:, :width]
     signs = np.sign(axes[np.abs(axes).argmax(0), np.arange(width)])
     return np.ascontiguousarray((axes * signs).astype(np.float32))
 
@@ -138,36 +145,61 @@ def by_name(logits: np.ndarray, labels: Sequence[str], wanted: Sequence[str], wh
     return logits[:, [own.index(name) for name in wanted]]
 
 
-def confidence_weights(logits: Sequence[np.ndarray], gold: np.ndarray | None = None) -> np.ndarray:
-    """How far each teacher is to be trusted on each sample.
+def confidence_weights(logits: Sequence[np.ndarray], gold: np.ndarray | None = None, *, multilabel: bool = False) -> np.ndarray:
+    """How far each of K teachers is to be trusted on each sample.
 
-    The weight of teacher k is (1 - softmax over the teachers of l)_k / (K - 1), where l is its cross entropy to the gold
-    label: CA-MKD (Zhang, Chen and Wang 2022, arXiv:2201.00007). Where there is no label, l is the entropy of its own
-    prediction, in nats.
+        w_k = (1 - exp(l_k) / (exp(l_1) + ... + exp(l_K))) / (K - 1)
+
+    l_k is teacher k's cross entropy to the gold label, in nats: CA-MKD (Zhang, Chen and Wang 2022, arXiv:2201.00007). Where a
+    sample has no label, l_k is the entropy of what the teacher predicts. Of a multi-label sample it is the mean over the labels
+    of the binary cross entropies, or entropies.
 
     Args:
-        logits: of each of K teachers [n, C], in one order of labels.
-        gold: label numbers [n], -1 where there is none; None: none has.
+        logits: of each teacher [n, C], in one order of labels.
+        gold: label numbers [n], -1 where there is none; multilabel: 0 and 1 as float [n, C], a row of NaN where there is
+            none. None: no sample has any.
+        multilabel: whether each of the C labels is right or wrong for itself.
 
     Returns:
         float64 [n, K]; each row sums to 1.
 
     Raises:
-        ModelError: the logits differ in shape, or a label is none of the C.
+        ModelError: the logits differ in shape, or the labels are none of theirs.
     """
     _same_shape(logits, "weigh predictions", "bring every teacher's labels into one order first")
     rows, classes = logits[0].shape
-    labels = np.full(rows, -1) if gold is None else np.asarray(gold)
-    if labels.shape != (rows,) or labels.dtype.kind not in "iu" or ((labels < -1) | (labels >= classes)).any():
-        expected = f"{rows} whole numbers, each 0 to {classes - 1}, or -1 for none"
-        raise ModelError("these are no gold labels of the logits", where="gold", got=labels[:5].tolist(), expected=expected)
+    if multilabel:
+        doubt = _doubt_of_each(logits, np.full((rows, classes), np.nan) if gold is None else np.asarray(gold))
+    else:
+        doubt = _doubt_of_one(logits, np.full(rows, -1) if gold is None else np.asarray(gold))
     if len(logits) == 1:
         return np.ones((rows, 1))
+    found: np.ndarray = (1 - np.exp(_log_softmax(doubt))) / (len(logits) - 1)
+    return found
+
+
+def _doubt_of_one(logits: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Cross entropy of each teacher to the one right label, or its entropy: float64 [n, K]."""
+    rows, classes = logits[0].shape
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu" or ((labels < -1) | (labels >= classes)).any():
+        expected = f"{rows} whole numbers, each 0 to {classes - 1}, or -1 for none"
+        raise ModelError("these are no gold labels of the logits", where="gold", got=str(labels[:5].tolist()), expected=expected)
     told = np.stack([_log_softmax(part) for part in logits], axis=1)
     entropy = -(np.exp(told) * np.where(np.isneginf(told), 0, told)).sum(2)
     cross = -told[np.arange(rows), :, np.where(labels < 0, 0, labels)]
-    doubt = np.where((labels < 0)[:, None], entropy, cross)
-    found: np.ndarray = (1 - np.exp(_log_softmax(doubt))) / (len(logits) - 1)
+    return np.where((labels < 0)[:, None], entropy, cross)
+
+
+def _doubt_of_each(logits: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """Mean over the labels of each teacher's binary cross entropy, or of its entropy: float64 [n, K]."""
+    missing = np.isnan(labels).all(1) if labels.ndim == 2 and labels.dtype.kind == "f" else np.zeros(len(labels), dtype=bool)
+    if labels.shape != logits[0].shape or not np.isin(labels[~missing], (0, 1)).all():
+        expected = f"0 and 1 as [{', '.join(map(str, logits[0].shape))}], or a row of NaN for none"
+        raise ModelError("these are no gold labels of the logits", where="gold", got=str(labels[:2].tolist()), expected=expected)
+    scores = np.stack([np.asarray(part, dtype=np.float64) for part in logits], axis=1)
+    chance = np.exp(-np.logaddexp(0, -scores))
+    wanted = np.where(missing[:, None, None], chance, np.nan_to_num(labels)[:, None, :])
+    found: np.ndarray = (np.logaddexp(0, scores) - wanted * scores).mean(2)
     return found
 
 
@@ -198,54 +230,119 @@ class EnsembleTeacher:
     """Sentence teachers as one; labels text as a single `Teacher` does.
 
     Attributes:
-        name: the members' names.
+        members: the teachers.
+        name: their names.
+        prompt: the first's; each puts its own before what it reads.
+        max_length: what every one of them can read, in tokens of its own; None where none has a limit.
         dim: width of its vectors.
         normalizes: whether its vectors have length 1: after PCA they have too.
+        axes: float32 [sum of widths, width], where it is brought to a width; None until `fit` or `use`.
 
     Args:
         teachers: two or more; tokenizers, prompts and, to concatenate, widths may differ.
-        combine: `mean`, `weighted` (both need equal widths), or `concatenate`, which takes weights too.
+        combine: `concatenate`, or `mean`, which needs equal widths.
         weights: one for each teacher.
+        width: bring concatenated vectors to so many numbers; the axes come with `fit` or `use`.
 
     Raises:
-        ModelError: an unknown way to combine, fewer than two teachers, wrong weights, or widths that differ.
+        ModelError: an unknown way to combine, fewer than two teachers, wrong weights, widths that differ, or a width that is
+            more than the teachers have together.
     """
 
     normalizes = True
 
-    def __init__(self, teachers: Sequence[Teacher], combine: Combine = "mean", weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        teachers: Sequence[Teacher],
+        combine: Combine = "concatenate",
+        weights: Sequence[float] | None = None,
+        width: int | None = None,
+    ) -> None:
         ways = get_args(Combine)
         if combine not in ways:
             expected = "one of: " + ", ".join(ways)
-            raise ModelError("no such way", where="combine", got=combine, expected=expected, hint=nearest(str(combine), ways))
+            hint = nearest(str(combine), ways)
+            raise ModelError("no such way", where="teacher.combine", got=combine, expected=expected, hint=hint)
         if len(teachers) < 2:
-            raise ModelError("one teacher is no ensemble", where="ensemble", got=len(teachers), expected="two or more")
-        if (combine == "weighted" and weights is None) or (combine == "mean" and weights is not None):
-            raise ModelError("weights go with 'weighted' and 'concatenate'", where="combine", got=f"{combine}, {weights}")
+            raise ModelError("one teacher is no ensemble", where="teacher", got=len(teachers), expected="two or more")
         widths = [teacher.dim for teacher in teachers]
         if combine != "concatenate" and len(set(widths)) > 1:
-            hint = "use combine 'concatenate'"
             raise ModelError(
-                "vectors of these widths have no mean", where="ensemble", got=widths, expected="one width", hint=hint
+                "vectors of these widths have no mean",
+                where="teacher.combine",
+                got=", ".join(f"{teacher.name} {teacher.dim}" for teacher in teachers),
+                expected="one width",
+                hint="use combine 'concatenate'",
+            )
+        whole = sum(widths) if combine == "concatenate" else widths[0]
+        if width is not None and (combine != "concatenate" or not 1 <= width <= whole):
+            raise ModelError(
+                "the teachers' vectors cannot be brought to this width",
+                where="teacher.pca",
+                got=f"{width}, combine '{combine}'",
+                expected=f"combine 'concatenate', and at most the {sum(widths):,} numbers of {' + '.join(map(str, widths))}",
             )
         self.members = tuple(teachers)
         self.combine = combine
         self.shares = shares(weights, len(teachers))
         self.name = " + ".join(teacher.name for teacher in teachers)
+        self.prompt = teachers[0].prompt
+        self.max_length = min((teacher.max_length for teacher in teachers if teacher.max_length is not None), default=None)
+        self.width = width
         self.axes: np.ndarray | None = None
-        self.dim = sum(widths) if combine == "concatenate" else widths[0]
+        self.dim = whole if width is None else width
 
-    def fit(self, texts: Sequence[str], width: int, batch_size: int = 32) -> EnsembleTeacher:
-        """Bring its vectors to `width` by the principal axes of what it says of `texts`; call it once.
+    def fit(self, texts: Sequence[str], batch_size: int = 32) -> EnsembleTeacher:
+        """Find the axes that bring its vectors to `width`: the principal ones of what it says of `texts`.
 
         Raises:
-            ModelError: it has been fitted, or the texts are too few for the width.
+            ModelError: it has no width to be brought to, or the texts are too few for it.
         """
-        if self.axes is not None:
-            raise ModelError("this ensemble has its axes", where="ensemble", got=self.dim, hint="make a new one")
-        self.axes = principal_axes(self.embed(texts, batch_size), width)
-        self.dim = width
+        if self.width is None:
+            raise ModelError("this ensemble keeps all its numbers", where="teacher.pca", hint="make it with width=...")
+        self.use(principal_axes(self.whole(self._said(texts, batch_size)), self.width))
         return self
+
+    def use(self, axes: np.ndarray) -> None:
+        """Take axes that were found before.
+
+        Raises:
+            ModelError: they are of other widths.
+        """
+        shape = (sum(teacher.dim for teacher in self.members), self.dim)
+        if self.width is None or axes.shape != shape:
+            raise ModelError("these axes belong to other teachers", where="teacher.pca", got=axes.shape, expected=str(shape))
+        self.axes = axes
+
+    def whole(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of the members as one vector of each text, before any axes.
+
+        Args:
+            parts: of each member [n, d_k].
+
+        Returns:
+            float32 [n, sum of d_k], or the one d of a mean.
+        """
+        return (join_vectors if self.combine == "concatenate" else average_vectors)(parts, self.shares)
+
+    def combined(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of the members as its own.
+
+        Args:
+            parts: of each member [n, d_k].
+
+        Returns:
+            float32 [n, dim], of length 1.
+
+        Raises:
+            ModelError: it has a width, and no axes yet.
+        """
+        whole = self.whole(parts)
+        if self.width is None:
+            return whole
+        if self.axes is None:
+            raise ModelError("this ensemble has no axes yet", where="teacher.pca", hint="call fit(texts) first")
+        return _unit(whole @ self.axes).astype(np.float32)
 
     def embed(self, texts: Sequence[str], batch_size: int = 32, progress: bool = False) -> np.ndarray:
         """Sentence vectors of length 1, in the order of `texts`; see `Teacher.embed`.
@@ -253,9 +350,10 @@ class EnsembleTeacher:
         Returns:
             float32 [len(texts), dim].
         """
-        parts = [teacher.embed(texts, batch_size, progress) for teacher in self.members]
-        joined = (join_vectors if self.combine == "concatenate" else average_vectors)(parts, list(self.shares))
-        return joined if self.axes is None else _unit(joined @ self.axes).astype(np.float32)
+        return self.combined(self._said(texts, batch_size, progress))
+
+    def _said(self, texts: Sequence[str], batch_size: int, progress: bool = False) -> list[np.ndarray]:
+        return [teacher.embed(texts, batch_size, progress) for teacher in self.members]
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides a text's vector, as JSON values: each member's, the weights and the axes."""
@@ -266,6 +364,25 @@ class EnsembleTeacher:
             "axes": None if self.axes is None else hashlib.sha256(self.axes.tobytes()).hexdigest(),
             "dim": self.dim,
         }
+
+
+AnyTeacher = Teacher | EnsembleTeacher
+"""What a sentence student learns from."""
+
+
+def load_ensemble(spec: TeacherSpec, first: Teacher) -> EnsembleTeacher:
+    """The teachers that a recipe names, as one.
+
+    Args:
+        spec: names them.
+        first: the first of them, loaded.
+
+    Raises:
+        ModelError: as `load_teacher` and `EnsembleTeacher`.
+    """
+    teachers = [first, *map(load_teacher, spec.every[1:])]
+    assert spec.combine != "confidence", "the recipe allows none of embeddings"
+    return EnsembleTeacher(teachers, spec.combine or "concatenate", spec.weights, spec.pca)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 
 class FinetuneSpec(BaseModel):
@@ -81,15 +81,37 @@ class SentenceFinetuneSpec(BaseModel):
         return value
 
 
+class OtherTeacher(BaseModel):
+    """One more teacher beside the first.
+
+    Attributes:
+        model: named as `teacher.model` is.
+        prompt: text put before every sentence that it reads, as `teacher.prompt`; None keeps its own default prompt.
+        max_length: its longest input in tokens; None takes `teacher.max_length`.
+        revision: hub commit, tag or branch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1)
+    prompt: str | None = None
+    max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
+    revision: str | None = None
+
+
 class TeacherSpec(BaseModel):
-    """The model that is distilled.
+    """The model that is distilled, or several.
 
     Attributes:
         model: hub id, folder, or `package:IMPORT_NAME` (an installed package that ships a model folder).
-        others: more teachers of a labelled task, named as `model` is: the student learns from the mean of their logits.
-            `teacher: [A, B]` is short for this.
+        others: more teachers, each a name or a mapping. `teacher: [A, B]` is short for this.
+        combine: how several become one. Embeddings: `concatenate` (the default; unit vectors side by side, as Jasper does) or
+            `mean` of unit vectors, for teachers of one space and width. Predictions: `mean` of logits (the default) or
+            `confidence`, a mean in which each row has weights of its own (classification and multilabel).
+        weights: of the teachers, the first before the others; brought to a sum of 1. None: all the same.
+        pca: bring concatenated embeddings to so many numbers, by what a sample of the training text says.
         prompt: text put before every sentence ("query: "), or the name of a prompt the model defines.
-            None keeps the model's own default prompt.
+            None keeps the model's own default prompt. Of several teachers, the student reads the first's prompt.
         max_length: longest input in tokens; None keeps the model's own.
         revision: hub commit, tag or branch.
         batch_size: sentences per forward when the teacher labels text.
@@ -99,9 +121,45 @@ class TeacherSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(min_length=1)
-    others: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    others: tuple[OtherTeacher, ...] = ()
+    combine: Literal["concatenate", "mean", "confidence"] | None = None
+    weights: tuple[Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)], ...] | None = None
+    pca: StrictInt | None = Field(default=None, ge=4)
     prompt: str | None = None
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     revision: str | None = None
     batch_size: StrictInt = Field(default=32, ge=1)
     finetune: FinetuneSpec | SentenceFinetuneSpec | None = None
+
+    @model_validator(mode="after")
+    def _several(self) -> TeacherSpec:
+        if not self.others:
+            alone = [name for name in ("combine", "weights", "pca") if getattr(self, name) is not None]
+            if alone:
+                raise ValueError(f"{alone[0]} goes with several teachers: teacher: [A, B], or teacher.others")
+            return self
+        if self.finetune is not None:
+            raise ValueError("finetune trains one teacher: train each in a run of its own, then name them here")
+        count = len(self.others) + 1
+        if self.weights is not None and len(self.weights) != count:
+            raise ValueError(f"weights has one number for each of the {count} teachers, got {len(self.weights)}")
+        if self.weights is not None and self.combine == "confidence":
+            raise ValueError("weights goes with mean and concatenate: combine 'confidence' finds the weights of each row itself")
+        if self.pca is not None and self.combine != "concatenate":
+            raise ValueError(f"pca goes with combine 'concatenate', not with {self.combine!r}")
+        return self
+
+    @property
+    def every(self) -> tuple[TeacherSpec, ...]:
+        """Each teacher as if it were the only one, the first before the others."""
+        first = self.model_copy(update={"others": (), "combine": None, "weights": None, "pca": None})
+        more = [
+            {
+                "model": other.model,
+                "prompt": other.prompt,
+                "max_length": other.max_length or self.max_length,
+                "revision": other.revision,
+            }
+            for other in self.others
+        ]
+        return (first, *(first.model_copy(update=values) for values in more))

@@ -17,11 +17,11 @@ from distill.evaluate.outputs import run_over, torch_predict
 from distill.evaluate.scoring import Scorer, make_collator, make_features
 from distill.recipe import Recipe
 from distill.recipe_load import load_recipe
+from distill.tasks.several import Several
 from distill.train.inner import InnerTeacher
 from distill.train.task import model_logits
 from distill.train.task_engine import train_task
 from distill.train.textbrewer import train_textbrewer
-from teachers.ensemble_heads import EnsembleHead
 from teachers.heads import CLASSES
 
 ENGINES = {"trainer": train_task, "textbrewer": train_textbrewer}
@@ -106,17 +106,19 @@ def run(
     """Train a small student of a teacher of 4 layers with one engine, its files below `root`."""
     recipe = recipe_of(task, stages, **values)
     teacher, student = model(task, 4, width, 1), model(task, 2, 32, 2)
-    if teachers > 1:
-        teacher = EnsembleHead([teacher, *(model(task, 4, width, 10 + number) for number in range(1, teachers))])
+    together = [teacher, *(model(task, 4, width, 10 + number) for number in range(1, teachers))]
     tokenizer = tiny.tokenizer()
     collate = make_collator(task, tokenizer)
     names = LabelSet(LABELS.get(task, ()))
     parts = [examples(task, start, count) for start, count in ((0, ROWS), (100, DEV))]
     rows, dev = (make_features(task, part, tokenizer, 64, labels=names, stride=8) for part in parts)
-    said = [
-        run_over(torch_predict(lambda batch: model_logits(teacher, batch, task), torch.device("cpu")), features, collate)
-        for features in (rows, dev)
-    ]
+
+    def says(one: Any, features: Any) -> list[np.ndarray]:
+        return run_over(torch_predict(lambda batch: model_logits(one, batch, task), torch.device("cpu")), features, collate)
+
+    even = np.full(teachers, 1 / teachers)
+    joined = Several(task, (), (), "mean", even)
+    said = [joined.together([says(one, features) for one in together]) for features in (rows, dev)]
     if touch is not None:
         touch(student, teacher)
     place = root / (folder or engine)

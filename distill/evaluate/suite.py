@@ -22,7 +22,7 @@ from .translation import translation_accuracy
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from teachers.load import Teacher
+    from teachers.ensemble import AnyTeacher
 
     from ..data.prepare import PreparedData
 
@@ -75,7 +75,7 @@ _SELECTING: dict[str, tuple[type, Callable[[Any, Encode], float]]] = {
 
 
 def evaluate_models(
-    teacher: Teacher,
+    teacher: AnyTeacher,
     student: SentenceTransformer,
     folder: Path,
     presets: Sequence[str],

@@ -207,9 +207,11 @@ def _dataset(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
 
 
 def _base_models(report: Report) -> list[str]:
-    """Hub ids of the teacher and of the model the student was cut from; folders and packages have none."""
-    start = _value(report.recipe, "student", "from")
-    named = [report.teacher.hub_id, report.teacher.model or _value(report.recipe, "teacher", "model"), start]
+    """Hub ids of the teachers and of the model the student was cut from; folders and packages have none."""
+    start, others = _value(report.recipe, "student", "from"), _value(report.recipe, "teacher", "others")
+    more = [_value(other, "model") for other in others] if isinstance(others, list) else []
+    first = _value(report.recipe, "teacher", "model") if more else report.teacher.model
+    named = [report.teacher.hub_id, first or _value(report.recipe, "teacher", "model"), *more, start]
     return list(dict.fromkeys(str(name) for name in named if _is_hub_id(name)))
 
 

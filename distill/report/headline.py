@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .schema import Headline, Latency, Model
-from .words import LABELLED, tell
+from .words import LABELLED, public_name, tell
 
 PREFERENCE = ("fast", "searched", "faithful", "fp32")
 CELL = (1, 32, 1)
@@ -34,6 +34,7 @@ def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
         notes.append(tell("no exported file passed its gate, so there is nothing to compare with the teacher"))
         nothing: dict[str, None] = dict.fromkeys(("retained", "smaller", "faster", "best"))
         return Headline(task=task, metric=metric, kind=kind, notes=tuple(notes), **nothing)
+    _told_of_one(recipe, notes)
     return Headline(
         task=task,
         metric=metric,
@@ -87,6 +88,20 @@ def _retained(best: Model, teacher: Model | None, task: str, notes: list[str]) -
         notes.append(tell("the teacher has no positive value on {task} to compare with", task=task))
         return None
     return own.value / its.value
+
+
+def _told_of_one(recipe: Mapping[str, Any], notes: list[str]) -> None:
+    """Of several teachers the file and the speed of the first alone are measured."""
+    teacher = recipe.get("teacher")
+    if not isinstance(teacher, Mapping) or not isinstance(others := teacher.get("others"), (list, tuple)) or not others:
+        return
+    notes.append(
+        tell(
+            "the teacher is {n} models; file and speed are those of {name} alone, so smaller and faster are told too low",
+            n=len(others) + 1,
+            name=public_name(str(teacher.get("model"))),
+        )
+    )
 
 
 def _smaller(best: Model, teacher: Model | None, notes: list[str]) -> float | None:

@@ -362,6 +362,9 @@ VERDICTS = {
     ),
     "the quality of '{name}' on {task} was not measured": "{task} 세트에서 '{name}' 모델의 품질을 측정하지 않았습니다",
     "the teacher has no positive value on {task} to compare with": "{task} 세트에서 교사 모델의 값이 0보다 크지 않아 비교할 수 없습니다",
+    "the teacher is {n} models; file and speed are those of {name} alone, so smaller and faster are told too low": (
+        "교사 모델은 모델 {n}개를 합친 것이고, 파일 크기와 속도는 그중 {name} 하나의 값이므로 크기와 속도의 비율이 실제보다 낮게 나옵니다"
+    ),
     "the file size of {name} is unknown": "파일 크기를 알 수 없습니다: {name}",
     "{name} was not timed at {cell}": "이 조건에서 측정하지 않았습니다: {name}, {cell}",
     "the speed was measured on a disturbed machine; measure again when it is calm": (

@@ -31,6 +31,7 @@ from ..runtime.precision import FILES
 from ..runtime.session import open_session
 from ..train.task import model_logits
 from .data import TaskData
+from .several import Several
 
 NOT_TOLD = ("predictions", "scores", "counts")
 """What is said of each example: it goes into predictions/, not into quality.json."""
@@ -50,6 +51,7 @@ class TaskModel:
         teacher_folder: where the teacher lies, for measuring; None: as the recipe names it.
         student: as it was trained.
         data: dev examples and labelled sets.
+        several: the teachers, where there are more than the one that is measured.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class TaskModel:
         teacher_folder: Path | None,
         student: HeadStudent,
         data: TaskData,
+        several: Several | None = None,
     ) -> None:
         self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
         self.teacher_key = dict(teacher_key)
         self.judged_by: dict[str, Any] = {"unit": recipe.data.answer_unit}
         self.order = order
-        self.teacher_folder = teacher_folder
+        self.teacher_folder, self.several = teacher_folder, several
 
     @cached_property
     def dev(self) -> Any:
@@ -134,7 +137,8 @@ class TaskModel:
         """See `Subject`."""
         data, task, labels = self.data, self.recipe.task, self.data.labels
         sets: dict[str, Examples] = {"agreement": data.dev, **data.evaluate}
-        sides: dict[str, HeadModel | HeadStudent] = {"teacher": self.teacher, "student": self.student}
+        teacher_side = self.teacher if self.several is None else self.several.members[0]
+        sides: dict[str, HeadModel | HeadStudent] = {"teacher": teacher_side, "student": self.student}
         scorers = {(name, side): self._scorer(name, part, sides[side]) for name, part in sets.items() for side in sides}
         predicts = self._predicts()
         tasks = {name: {"kind": task, "metric": METRICS[task], "n": len(part)} for name, part in sets.items()}
@@ -146,7 +150,10 @@ class TaskModel:
             for name, model in track(steps, total=len(steps), description="quality", unit="evaluations"):
                 side = "teacher" if model == "teacher" else "student"
                 scorer = scorers[name, side]
-                outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side].tokenizer))
+                if side == "teacher" and self.several is not None:
+                    outputs = self.several.outputs(sets[name], labels, self.recipe.data.stride)
+                else:
+                    outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side].tokenizer))
                 guesses = scorer.guess(outputs)
                 teacher.setdefault(name, guesses)
                 found = scorer.score(outputs)

@@ -42,7 +42,8 @@ from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
 from .logits import Later, teacher_logits
 from .proof import TaskModel
-from .teacher import check_trained, finetune, head_key, join_heads, label_order, reorder_head
+from .several import Several, join_heads
+from .teacher import check_trained, finetune, head_key, label_order, reorder_head
 from .variants import add_variants, has_variants, restore_variants
 
 
@@ -58,6 +59,7 @@ class TaskRun:
         self.recipe = recipe
         self.folder = folder
         self.teacher_folder: Path | None = None
+        self.several: Several | None = None
 
     def go(self) -> Report:
         """Every stage in order; see `distill.pipeline.run`."""
@@ -67,14 +69,19 @@ class TaskRun:
         data = self._data()
         self._load_teacher(data.labels)
         student = self._build(data)
-        check_student(recipe, self.teacher, self.start, student)
+        for head, _ in self._asked():
+            check_student(recipe, head, self.start, student)
         if recipe.teacher.finetune is not None:
             self._finetune(data)
             student = self._build(data)  # of the teacher as it is now
-        self.teacher_key = head_key(self.teacher, self.order)
-        folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
+        several = self.several
+        self.teacher_key = head_key(self.teacher, self.order) if several is None else several.key()
+        name = (several or self.teacher).name
+        folder.stage("teacher", {"teacher": self.teacher_key, "name": name}, [], self._teacher_facts)
         self._train(data, student)
-        subject = TaskModel(self.recipe, folder, self.teacher, self.teacher_key, self.order, self.teacher_folder, student, data)
+        subject = TaskModel(
+            self.recipe, folder, self.teacher, self.teacher_key, self.order, self.teacher_folder, student, data, several
+        )
         return Proof(self.recipe, folder, subject).go()
 
     def _data(self) -> TaskData:
@@ -117,22 +124,25 @@ class TaskRun:
         spec, recipe = self.recipe.teacher, self.recipe
         first, *others = (
             load_head(
-                name,
+                one.model,
                 recipe.task,  # type: ignore[arg-type]
                 labels=labels.names,
-                max_length=spec.max_length,
-                revision=spec.revision if name == spec.model else None,
+                max_length=one.max_length,
+                revision=one.revision,
                 seed=recipe.seed,
             )
-            for name in (spec.model, *spec.others)
+            for one in spec.every
         )
         self.teacher = first
         if others:
-            self.teacher = join_heads([first, *others], labels, recipe.data.labels)
-            note(f"teacher: the mean of {len(others) + 1}; its size and speed are told of the first alone")
+            self.several = join_heads([first, *others], labels, recipe.data.labels, spec, recipe.task)
+            note(f"teacher: {self.several.describe()}; size and speed are told of the first alone")
         if spec.finetune is None:
             check_trained(self.teacher)
-        self.order = None if self.teacher.untrained else label_order(self.teacher, labels, recipe.data.labels)
+        if self.several is not None:
+            self.order = self.several.orders[0]
+        else:
+            self.order = None if self.teacher.untrained else label_order(self.teacher, labels, recipe.data.labels)
         if spec.finetune is not None and self.order is not None:
             reorder_head(self.teacher.model, self.order, labels)
             self.teacher.labels, self.order = labels.names, None
@@ -151,7 +161,7 @@ class TaskRun:
             self.start.tokenizer,
             task=recipe.task,
             head=head_options(recipe.task, data.labels.names),  # type: ignore[arg-type]
-            max_length=self.teacher.max_length,
+            max_length=(self.several or self.teacher).max_length,
             texts=texts,
             pairs=data.pairs,
             seed=recipe.seed,
@@ -165,6 +175,12 @@ class TaskRun:
     def _start_order(self, labels: LabelSet) -> np.ndarray | None:
         """The order of a start model's trained outputs; None for a head that was just made."""
         return None if self.start.untrained else label_order(self.start, labels, self.recipe.data.labels, who="start model")
+
+    def _asked(self) -> list[tuple[HeadModel, np.ndarray | None]]:
+        """Every teacher, with the order of its outputs."""
+        if self.several is None:
+            return [(self.teacher, self.order)]
+        return list(zip(self.several.members, self.several.orders, strict=True))
 
     def _finetune(self, data: TaskData) -> None:
         """Train the teacher for the task, or load what an earlier run with the same inputs trained."""
@@ -230,11 +246,13 @@ class TaskRun:
         return data.labelled
 
     def _teacher_facts(self) -> dict[str, Any]:
+        if self.several is not None:
+            return self.several.facts()
         place = self.teacher_folder or Path(locate_model(self.recipe.teacher.model))
         config = self.teacher.model.config
         return {
             **(card_fields(place) if place.is_dir() else {}),
-            "model": " + ".join(map(public_name, (self.recipe.teacher.model, *self.recipe.teacher.others))),
+            "model": public_name(self.recipe.teacher.model),
             "layers": getattr(config, "num_hidden_layers", None),
             "dim": getattr(config, "hidden_size", None),
             "max_length": self.teacher.max_length,
@@ -254,33 +272,36 @@ class TaskRun:
         Where every token has logits the teacher reads the student's tokens; elsewhere each model has its own. What it has
         `said` while its inner states were stored it is not asked again.
         """
-        recipe, teacher = self.recipe, self.teacher
+        recipe = self.recipe
         if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
             return None, None
         by_token = recipe.task in BY_TOKEN
-        reader = student if by_token else teacher
         ids = student.ids if by_token else None
-        how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}
-        how |= {} if ids is None else {"ids": fingerprint(ids.tolist())}
-        collate = make_collator(recipe.task, reader.tokenizer)
+        asked = [(head, order, head_key(head, order)) for head, order in self._asked()]
         found = []
         for name, part in (("train", data.train), ("dev", data.dev)):
-            content = {"sha256": self._trained_on()[f"data/{name}.parquet"], **how}
-            features = self._features(data, part, reader)
-            found.append(
-                teacher_logits(
-                    teacher,
-                    self.teacher_key,
-                    self.order,
-                    recipe.task,
-                    features,
-                    collate,
-                    content,
-                    batch_size=recipe.teacher.batch_size,
-                    ids=ids,
-                    said=said,
+            each = []
+            for head, order, key in asked:
+                reader = student if by_token else head
+                how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}
+                how |= {} if ids is None else {"ids": fingerprint(ids.tolist())}
+                content = {"sha256": self._trained_on()[f"data/{name}.parquet"], **how}
+                each.append(
+                    teacher_logits(
+                        head,
+                        key,
+                        order,
+                        recipe.task,
+                        self._features(data, part, reader),
+                        make_collator(recipe.task, reader.tokenizer),
+                        content,
+                        batch_size=recipe.teacher.batch_size,
+                        ids=ids,
+                        said=said,
+                    )
                 )
-            )
+            told = part if name == "train" else None  # labels have a say where the student learns, not where it is judged
+            found.append(each[0] if self.several is None else self.several.together(each, told))
         return found[0], found[1]
 
     def _train(self, data: TaskData, student: HeadStudent) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from teachers.ensemble_heads import EnsembleHead
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import HeadModel
 from teachers.spec import FinetuneSpec
@@ -64,40 +63,6 @@ def check_trained(head: HeadModel) -> None:
             expected="a model that was fine-tuned for the task",
             hint="train it first, in the same run: teacher.finetune.epochs=3",
         )
-
-
-def join_heads(heads: Sequence[HeadModel], labels: LabelSet, given: Sequence[str] | None) -> HeadModel:
-    """Several trained teachers as one, its outputs in the data's order of labels.
-
-    Args:
-        heads: two or more; their outputs are put into order in place.
-        labels: of the data.
-        given: names of outputs that have none, as in `label_order`.
-
-    Raises:
-        ModelError: one was not trained, has other labels, or cuts text into other tokens than the first.
-    """
-    first = heads[0]
-    for number, head in enumerate(heads):
-        check_trained(head)
-        if not same_tokens(head, first.tokenizer):
-            raise ModelError(
-                "several teachers of a task read the same tokens, and this one cuts text into others",
-                where=f"teacher.others.{number - 1}",
-                got=head.name,
-                expected=f"the tokenizer of {first.name}",
-            )
-        order = label_order(head, labels, given, who=f"teacher {head.name}")
-        if order is not None:
-            reorder_head(head.model, order, labels)
-    return HeadModel(
-        name=" + ".join(head.name for head in heads),
-        model=EnsembleHead([head.model for head in heads]).eval(),
-        tokenizer=first.tokenizer,
-        labels=labels.names if first.labels else (),
-        max_length=min(head.max_length for head in heads),
-        untrained=False,
-    )
 
 
 def reorder_head(model: nn.Module, order: np.ndarray, labels: LabelSet) -> None:

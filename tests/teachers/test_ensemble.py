@@ -79,6 +79,24 @@ def test_confidence_by_hand() -> None:
     assert confidence_weights(logits[:1]).tolist() == [[1.0], [1.0]]
 
 
+def test_confidence_in_several_labels_by_hand() -> None:
+    """Probabilities 0.8 and 0.5 against 0.6 and 0.9, gold 1 and 0: the doubts are means of two binary cross entropies."""
+    logits = [np.log([[4.0, 1.0]] * 2), np.log([[1.5, 9.0]] * 2)]
+    got = confidence_weights(logits, np.array([[1.0, 0.0], [np.nan, np.nan]]), multilabel=True)
+    ours, theirs = np.exp(-np.log([0.8, 0.5]).mean()), np.exp(-np.log([0.6, 0.1]).mean())
+    np.testing.assert_allclose(got[0], [theirs / (ours + theirs), ours / (ours + theirs)], rtol=1e-6)
+
+    def entropy(chance: np.ndarray) -> float:
+        return float(-(chance * np.log(chance) + (1 - chance) * np.log(1 - chance)).mean())
+
+    ours, theirs = np.exp(entropy(np.array([0.8, 0.5]))), np.exp(entropy(np.array([0.6, 0.9])))
+    np.testing.assert_allclose(got[1], [theirs / (ours + theirs), ours / (ours + theirs)], rtol=1e-6)
+    assert np.isfinite(confidence_weights([np.array([[1e4, -1e4]]), np.array([[-1e4, 1e4]])], multilabel=True)).all()
+    for gold in (np.array([[1.0, 2.0]] * 2), np.array([[1.0, np.nan]] * 2), np.array([1.0, 0.0])):
+        with pytest.raises(ModelError, match="gold labels"):
+            confidence_weights(logits, gold, multilabel=True)
+
+
 def test_means_of_logits_by_hand() -> None:
     logits = [np.array([[1.0, 0.0], [2.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 6.0]])]
     assert average_logits(logits).tolist() == [[2.0, 2.0], [1.0, 4.0]]
@@ -112,49 +130,57 @@ def test_weights_that_are_none(weights: list[float]) -> None:
 
 
 def test_an_ensemble_of_other_tokenizers_and_widths(members: list[Teacher], tmp_path: Path) -> None:
-    ensemble = EnsembleTeacher(members, "concatenate")
-    assert (ensemble.dim, ensemble.name) == (48, "wide + narrow")
+    ensemble = EnsembleTeacher(members)
+    assert (ensemble.dim, ensemble.name, ensemble.prompt, ensemble.max_length) == (48, "wide + narrow", "", 64)
     own = [teacher.embed(TEXTS) for teacher in members]
     whole = ensemble.embed(TEXTS)
     np.testing.assert_allclose(whole @ whole.T, (cosines(own[0]) + cosines(own[1])) / 2, atol=1e-5)
+    ensemble = EnsembleTeacher(members, width=8)
+    with pytest.raises(ModelError, match="no axes yet"):
+        ensemble.embed(TEXTS)
     before = ensemble.fingerprint()
-    ensemble.fit(TEXTS, 8)
+    ensemble.fit(TEXTS)
     got = ensemble.embed(TEXTS[:3])
     assert got.shape == (3, 8)
     assert got.dtype == np.float32
     assert ensemble.embed([]).shape == (0, 8)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, rtol=1e-6)
-    again = EnsembleTeacher(members, "concatenate").fit(TEXTS, 8)
+    again = EnsembleTeacher(members, width=8)
+    assert ensemble.axes is not None
+    again.use(ensemble.axes)
     assert again.fingerprint() == ensemble.fingerprint() != before
     assert before["ensemble"] == [teacher.fingerprint() for teacher in members]
     rows = EmbeddingStore(tmp_path, ensemble.fingerprint(), ensemble.dim).label(TEXTS, ensemble.embed)
     np.testing.assert_allclose(rows.gather(np.arange(3)), got, atol=1e-5)
-    with pytest.raises(ModelError, match="has its axes"):
-        ensemble.fit(TEXTS, 4)
+    with pytest.raises(ModelError, match="other teachers"):
+        again.use(ensemble.axes[:, :4])
 
 
 def test_weights_reach_the_vectors_and_the_fingerprint() -> None:
     pair = [Teacher(tiny.sentence_transformer("bert", seed=seed), str(seed)) for seed in (0, 1)]
-    mean, first = EnsembleTeacher(pair), EnsembleTeacher(pair, "weighted", [1, 0])
+    mean, first = EnsembleTeacher(pair, "mean"), EnsembleTeacher(pair, "mean", [1, 0])
     np.testing.assert_allclose(first.embed(TEXTS[:4]), pair[0].embed(TEXTS[:4]), atol=1e-6)
     assert np.abs(mean.embed(TEXTS[:4]) - first.embed(TEXTS[:4])).max() > 1e-3
     assert mean.fingerprint() != first.fingerprint()
 
 
 def test_what_is_no_ensemble(members: list[Teacher]) -> None:
-    with pytest.raises(ModelError, match="no mean"):
-        EnsembleTeacher(members)
+    with pytest.raises(ModelError, match="no mean") as caught:
+        EnsembleTeacher(members, "mean")
+    assert (caught.value.where, caught.value.got) == ("teacher.combine", "wide 32, narrow 16")
     with pytest.raises(ModelError, match="no ensemble"):
-        EnsembleTeacher(members[:1], "concatenate")
+        EnsembleTeacher(members[:1])
     with pytest.raises(ModelError, match="no such way"):
         EnsembleTeacher(members, "concat")  # type: ignore[arg-type]
-    for way, weights in (("weighted", None), ("mean", [1, 2])):
-        with pytest.raises(ModelError, match="weights go with"):
-            EnsembleTeacher([members[0], members[0]], way, weights)  # type: ignore[arg-type]
+    for way, width in (("concatenate", 49), ("mean", 8)):
+        with pytest.raises(ModelError, match="this width"):
+            EnsembleTeacher([members[0], members[0 if way == "mean" else 1]], way, width=width)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="PCA cannot"):
-        EnsembleTeacher(members, "concatenate").fit(TEXTS[:5], 6)
+        EnsembleTeacher(members, width=6).fit(TEXTS[:5])
+    with pytest.raises(ModelError, match="keeps all"):
+        EnsembleTeacher(members).fit(TEXTS)
 
 
 def test_a_run_refuses_an_ensemble_as_its_teacher(members: list[Teacher]) -> None:
     with pytest.raises(ModelError, match="this is no teacher"):
-        as_teacher(EnsembleTeacher(members, "concatenate"))  # type: ignore[arg-type]
+        as_teacher(EnsembleTeacher(members))  # type: ignore[arg-type]

@@ -1,0 +1,145 @@
+"""Several sentence teachers of a run: each labels apart, what they say is put together on reading and brought to a width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from students.cost import count_parameters
+from teachers.ensemble import EnsembleTeacher, principal_axes
+from teachers.origin import FIELDS, card_fields
+
+from .data.saved import PreparedData
+from .errors import DataError
+from .files import atomic_write, locate_model
+from .progress import note
+from .recipe import Recipe
+from .report.words import public_name
+from .rundir import RunDir
+from .signals import JoinedSignals, Rows, labelling_of_each
+
+AXES = "pca.safetensors"
+"""The file of the run folder that holds the axes: `axes`, float32 [d, width]."""
+SAMPLE = 20_000
+"""Training sentences that the axes are fitted to, at most."""
+CHUNK = 4096
+"""Vectors that are put together at once."""
+
+
+def several_signals(
+    recipe: Recipe, folder: RunDir, teacher: EnsembleTeacher, data: PreparedData, trained_on: Mapping[str, str]
+) -> tuple[JoinedSignals, dict[str, Any]]:
+    """The stages `signals` and, where the vectors are brought to a width, `pca`; `teacher` has its axes then.
+
+    Args:
+        recipe: of the run.
+        folder: the run folder.
+        teacher: the teachers.
+        data: sentences for training and dev.
+        trained_on: hashes of their files.
+
+    Returns:
+        What the teachers say, and what decides it, as JSON values.
+
+    Raises:
+        DataError: there are fewer training sentences than the width has numbers.
+    """
+    note(f"teacher: {describe(teacher)}")
+    parts, work = labelling_of_each(teacher, data.train_goals, data.dev_goals, batch_size=recipe.teacher.batch_size)
+    each = [one.fingerprint() for one in teacher.members]
+    facts = folder.stage("signals", {"teachers": each, "data": dict(trained_on)}, [], work)
+    key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
+    if teacher.width is not None:
+        width = teacher.width
+        count = len(data.train_goals)
+        if count < width:
+            raise DataError(
+                "there are too few training sentences to find so many axes",
+                where="teacher.pca",
+                got=f"{width:,} numbers from {count:,} sentences",
+                expected=f"at most {count:,}",
+                hint="set a smaller teacher.pca, leave it out, or train on more text",
+            )
+        how = {"combine": teacher.combine, "shares": teacher.shares.tolist(), "width": width}
+        inputs = {**how, "signals": facts["train_sha256"], "seed": recipe.seed, "sample": SAMPLE}
+        whole = JoinedSignals(parts, teacher.whole)
+
+        def fit() -> dict[str, Any]:
+            return fit_axes(whole.train, width, recipe.seed, folder.path / AXES)
+
+        folder.stage("pca", inputs, [AXES], fit)
+        teacher.use(load_file(folder.path / AXES)["axes"])
+    return JoinedSignals(parts, teacher.combined), {**key, "teacher": teacher.fingerprint()}
+
+
+def fit_axes(rows: Rows, width: int, seed: int, path: Path) -> dict[str, Any]:
+    """Find the axes on a sample of the training sentences, and write them.
+
+    Args:
+        rows: what the teachers say together, of every training sentence.
+        width: how many axes.
+        seed: of the sample.
+        path: of the file.
+
+    Returns:
+        Facts: {"sample", "from", "to", "kept"}: sentences, numbers before and after, and the share of the vectors' squared
+        length that is left, as a mean over the sample.
+    """
+    count = min(len(rows), SAMPLE)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False, shuffle=False))
+    vectors = np.concatenate([rows.gather(part) for part in _parts(chosen)])
+    axes = principal_axes(vectors, width)
+    kept = sum(float(np.square(vectors[part] @ axes).sum()) for part in _parts(np.arange(count))) / count
+    atomic_write(path, save({"axes": axes}))
+    note(f"pca: {len(axes):,} numbers become {width:,}; {kept:.1%} of their squared length is left ({count:,} sentences)")
+    return {"sample": count, "from": len(axes), "to": width, "kept": round(kept, 6)}
+
+
+def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+
+
+def describe(teacher: EnsembleTeacher) -> str:
+    """What several teachers are together, in words."""
+    names = [public_name(one.name) for one in teacher.members]
+    shown = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, teacher.shares, strict=True))
+    how = "vectors side by side" if teacher.combine == "concatenate" else "the mean of the vectors"
+    return f"{how}, weights {shown}; {teacher.dim:,} numbers"
+
+
+def several_facts(recipe: Recipe, teacher: EnsembleTeacher) -> dict[str, Any]:
+    """Facts of the stage `teacher`; parameters are those of all, language and licence what all have in common."""
+    counts = [count_parameters(one.model) for one in teacher.members]
+    return {
+        **shared_card([spec.model for spec in recipe.teacher.every]),
+        "model": " + ".join(public_name(one.name) for one in teacher.members),
+        "dim": teacher.dim,
+        "max_length": teacher.max_length,
+        "normalizes": teacher.normalizes,
+        "prompt": teacher.prompt,
+        "weights": teacher.shares.tolist(),
+        "teachers": [
+            {"model": public_name(one.name), "dim": one.dim, "max_length": one.max_length, "prompt": one.prompt, **count}
+            for one, count in zip(teacher.members, counts, strict=True)
+        ],
+        **{name: sum(count[name] for count in counts) for name in counts[0]},
+    }
+
+
+def shared_card(names: list[str]) -> dict[str, str]:
+    """Language and licence that the cards of all these models name alike; where licences differ, that is told.
+
+    Args:
+        names: of the models, as a recipe has them.
+    """
+    places = [Path(locate_model(name)) for name in names]
+    cards = [card_fields(place) if place.is_dir() else {} for place in places]
+    told = {field: [card.get(field) for card in cards] for field in FIELDS}
+    if len(set(told["license"])) > 1:
+        each = ", ".join(f"{public_name(name)}: {own or 'not told'}" for name, own in zip(names, told["license"], strict=True))
+        note(f"note: the teachers' licences differ ({each}); the student's card names none")
+    return {field: own[0] for field, own in told.items() if own[0] is not None and len(set(own)) == 1}
