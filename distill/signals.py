@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,19 @@ from teachers.store import EmbeddingStore, StoredRows
 from .files import cache_dir
 from .processes import total
 from .progress import note, track
+
+
+class Crowd(Protocol):
+    """Several copies of a model that are asked at the same time, such as those of `distill.cluster`.
+
+    Attributes:
+        count: of the copies.
+    """
+
+    count: int
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of some texts, float32 [n, d]; called from `count` threads."""
 
 
 class Signals:
@@ -37,6 +50,12 @@ class Signals:
         """Of the training sentences."""
         return self._part(0)
 
+    def counts(self) -> tuple[int, int]:
+        """Different sentences that went through the model now, in this process, and those that were there."""
+        if not self._rows:
+            self._label()
+        return sum(rows.new_sentences for rows in self._rows), sum(rows.reused for rows in self._rows)
+
     def dev_vectors(self) -> np.ndarray:
         """Of all dev sentences, float32 [n, d]."""
         rows = self._part(1)
@@ -44,7 +63,14 @@ class Signals:
 
 
 def labelling(
-    teacher: Teacher, key: dict[str, Any], train: Sequence[str], dev: Sequence[str], *, name: str, batch_size: int
+    teacher: Teacher,
+    key: dict[str, Any],
+    train: Sequence[str],
+    dev: Sequence[str],
+    *,
+    name: str,
+    batch_size: int,
+    crowd: Crowd | None = None,
 ) -> tuple[Signals, Callable[[], dict[str, Any]]]:
     """Embeddings of training and dev sentences by one model, and the work that makes them.
 
@@ -54,6 +80,7 @@ def labelling(
         train, dev: the sentences that it reads.
         name: of the model in notes.
         batch_size: sentences per forward.
+        crowd: asked instead of the model.
 
     Returns:
         The signals, which do the work when they are first asked for, and the work itself, which returns facts:
@@ -64,7 +91,10 @@ def labelling(
 
     def label() -> None:
         for texts in (train, dev):
-            found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
+            if crowd is not None:
+                found.append(store.label(texts, crowd.embed, progress=track, workers=crowd.count))
+            else:
+                found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
 
     def work() -> dict[str, Any]:
         label()
