@@ -7,7 +7,7 @@ import queue
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Cluster:
             raise MissingExtra("ray", "ray", "labelling with Ray") from error
         self._ray: Any = ray
         self._actors: list[Any] = []
+        self._threads: list[threading.Thread] = []
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(ray, address)
@@ -66,11 +67,17 @@ class Cluster:
 
     def close(self) -> None:
         """Stop the workers, and let go of the cluster."""
-        for actor in self._actors:
-            with contextlib.suppress(Exception):  # one that is gone, on a cluster that may be gone
-                self._ray.kill(actor)
+        self._stop()
         if self._ours:
             self._ray.shutdown()
+
+    def _stop(self) -> None:
+        """Stop the workers that there are."""
+        while self._actors:
+            with contextlib.suppress(Exception):  # one that is gone, on a cluster that may be gone
+                self._ray.kill(self._actors.pop())
+        while self._threads:  # they wait for workers to load, and hear that these are gone
+            self._threads.pop().join(timeout=10)
 
     def teacher(self, spec: TeacherSpec, key: dict[str, Any]) -> RayTeacher:
         """A teacher of which every worker has a copy.
@@ -84,14 +91,21 @@ class Cluster:
             spec = spec.model_copy(update={"model": str(folder.resolve())})
         return RayTeacher(self, spec, key)
 
-    def start(self, spec: TeacherSpec, key: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """Ray itself, and workers that load a teacher."""
+    def start(self, spec: TeacherSpec, key: dict[str, Any], gather: Callable[[Any, list[Any]], None]) -> Any:
+        """Make workers, and a thread that gathers them as they have loaded a teacher. Returns Ray itself.
+
+        The workers of another teacher give way: they are no longer asked, and may hold every GPU.
+        """
+        self._stop()
         made = self._ray.remote(Worker).options(
             **self.needs, max_restarts=RESTARTS, max_task_retries=RESTARTS, scheduling_strategy="SPREAD"
         )
         started = [made.remote(spec, key) for _ in range(self.workers)]
         self._actors += started
-        return self._ray, started
+        thread = threading.Thread(target=gather, args=(self._ray, started), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._ray
 
 
 class RayTeacher:
@@ -122,7 +136,7 @@ class RayTeacher:
         """
         with self._lock:
             if self._ray is None:
-                self._start()
+                self._ray = self._cluster.start(self._spec, self._key, self._gather)
         worker = self._next()
         try:
             with _told(self._ray):
@@ -131,18 +145,14 @@ class RayTeacher:
         finally:
             self._idle.put(worker)
 
-    def _start(self) -> None:
-        self._ray, started = self._cluster.start(self._spec, self._key)
-        threading.Thread(target=self._gather, args=(started,), daemon=True).start()
-
-    def _gather(self, started: list[Any]) -> None:
+    def _gather(self, ray: Any, started: list[Any]) -> None:
         """Put each worker among the idle ones as soon as its teacher is loaded; of one that cannot load it the error."""
         loading = {actor.load.remote(): actor for actor in started}
         while loading:
             try:
-                done, _ = self._ray.wait(list(loading))
+                done, _ = ray.wait(list(loading))
                 actor = loading.pop(done[0])
-                self._ray.get(done[0])
+                ray.get(done[0])
             except Exception as error:
                 self._idle.put(error)
                 return
