@@ -18,6 +18,7 @@ from students.search import SENTENCES, search_layers
 from students.spec import LayersSpec
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
+from teachers.remote import check_url, signals_url
 from teachers.spec import TeacherSpec
 from teachers.store import StoredRows
 
@@ -112,6 +113,9 @@ def opened(recipe: Recipe, out: Path | str | None, given: Mapping[str, bool], *,
     check_launch(recipe, launch)
     for line in check_recipe(recipe, given=[name for name, is_given in given.items() if is_given]):
         note(f"note: {line}")
+    url = signals_url()
+    if url is not None:
+        check_url(url)
     target = Path(out) if out is not None else Path("runs") / recipe.name
     with together(launch), contextlib.ExitStack() as held:
         folder = run_dir(target)

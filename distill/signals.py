@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from teachers.load import Teacher
+from teachers.remote import signals_url
 from teachers.store import EmbeddingStore, StoredRows
 
 from .files import cache_dir
@@ -86,7 +87,7 @@ def labelling(
         The signals, which do the work when they are first asked for, and the work itself, which returns facts:
         {"computed", "reused", "train_sha256", "dev_sha256"}.
     """
-    store = EmbeddingStore(cache_dir(), key, teacher.dim)
+    store = EmbeddingStore(cache_dir(), key, teacher.dim, signals_url())
     found: list[StoredRows] = []
 
     def label() -> None:

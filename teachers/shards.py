@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .claims import Claims, Owner, held
+from .mirror import Mirror
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +33,17 @@ class Store(Protocol):
 
     def checked(self, vectors: np.ndarray, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray: ...
 
-    def keep(self, vectors: np.ndarray, keys: np.ndarray, shards: dict[Path, np.ndarray]) -> None: ...
+    def keep(self, vectors: np.ndarray, keys: np.ndarray, shards: dict[Path, np.ndarray]) -> Path: ...
+
+    def adopt(self, name: str, vectors: bytes, keys: bytes) -> bool: ...
 
 
 class Shard(NamedTuple):
-    """Texts that this process labels now: their rows, by length (little padding, steady speed), and the claim on them."""
+    """Texts that this process labels now: their rows, by length (little padding, steady speed), and the claims on them."""
 
     rows: list[int]
     claim: contextlib.AbstractContextManager[Any]
+    remote: str
 
     def blocks(self) -> Iterator[list[int]]:
         """The rows, some at a time."""
@@ -58,6 +62,7 @@ class Labelling:
         embed: gives float32 [n, dim] for n texts; called from `workers` threads.
         shard_size: texts per file.
         shards: those that are known, path -> keys; new ones are added.
+        mirror: the same store at a URL, where other machines label too.
     """
 
     def __init__(
@@ -69,11 +74,13 @@ class Labelling:
         embed: Embed,
         shard_size: int,
         shards: dict[Path, np.ndarray],
+        mirror: Mirror | None = None,
     ) -> None:
         self._store, self._texts, self._wanted, self._pending = store, texts, wanted, pending
         self._embed, self._shard_size, self._shards = embed, shard_size, shards
         self._claims = Claims(store.folder / "claims")
         self._owners: list[Owner] = []
+        self._mirror = mirror
         self._pause = _Pause()
 
     def steps(self, workers: int) -> Iterator[int]:
@@ -132,17 +139,40 @@ class Labelling:
             busy: the shards that are computed now.
         """
         mine = [row for shard in busy for row in shard.rows]
+        elsewhere, far = self._mirror.leases.taken() if self._mirror is not None else (np.empty(0, dtype="S16"), [])
+        self._fetch()  # after the claims: one that was let go of before has its shard there now
         with held(self._store.folder / "lock"):
             fresh = self._store.look(self._shards)
             if len(fresh):
                 self._pending = self._pending[~np.isin(self._wanted[self._pending], fresh)]
-            taken, self._owners = self._claims.others()
+            taken, near = self._claims.others()
+            self._owners = [*near, *far]
             open_rows = self._pending[~np.isin(self._pending, mine)] if mine else self._pending
-            rows = open_rows[_free(self._wanted, open_rows, taken, self._shard_size)]
+            rows = open_rows[_free(self._wanted, open_rows, np.concatenate([taken, elsewhere]), self._shard_size)]
             if not len(rows):
                 return None
             claim = self._claims.make(self._wanted[rows])
-        return Shard(sorted(rows.tolist(), key=lambda row: len(self._texts[row]), reverse=True), claim)
+        remote = self._mirror.leases.claim(self._wanted[rows]) if self._mirror is not None else ""
+        if remote is None:  # another machine was quicker
+            with claim:
+                return None
+        return Shard(sorted(rows.tolist(), key=lambda row: len(self._texts[row]), reverse=True), claim, remote)
+
+    def _fetch(self) -> None:
+        """Take into the local store what other machines have finished of what is open here."""
+        if self._mirror is None:
+            return
+        pending: np.ndarray | None = None
+        for name, keys in self._mirror.news():
+            if pending is None:
+                pending = np.sort(self._wanted[self._pending])
+            if not len(pending):
+                continue
+            places = np.minimum(np.searchsorted(pending, keys), len(pending) - 1)
+            if (pending[places] == keys).any():
+                files = self._mirror.read(name)
+                if files is not None and not self._store.adopt(name, *files):
+                    self._mirror.drop(name)
 
     def _whole(self, shard: Shard, stop: threading.Event) -> np.ndarray:
         """All vectors of a shard, in a thread of its own."""
@@ -157,13 +187,16 @@ class Labelling:
         return self._store.checked(self._embed([self._texts[row] for row in block]), block, self._texts)
 
     def _keep(self, shard: Shard, vectors: np.ndarray) -> None:
+        keys = self._wanted[shard.rows]
         with held(self._store.folder / "lock"):
-            self._store.keep(vectors, self._wanted[shard.rows], self._shards)
+            path = self._store.keep(vectors, keys, self._shards)
+        if self._mirror is not None:
+            self._mirror.upload(path, shard.remote, keys)
         self._pending = self._pending[~np.isin(self._pending, shard.rows)]
 
     def _wait(self) -> None:
         if len(self._pending):
-            self._pause(f"{self._store.folder}: waiting for {'; '.join(map(str, self._owners))}")
+            self._pause(f"{self._store.folder}: waiting for {'; '.join(map(str, self._owners)) or 'another machine'}")
 
 
 class _Pause:

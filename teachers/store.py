@@ -27,6 +27,7 @@ from distill.files import atomic_write, fingerprint, read_json, write_json
 
 from .claims import held
 from .keys import concatenate, find, first_of_each, keys_of, mapped_keys
+from .mirror import Mirror, npy
 from .shards import Embed, Labelling
 
 logger = logging.getLogger(__name__)
@@ -104,13 +105,15 @@ class EmbeddingStore:
         root: cache folder.
         teacher: everything that decides the vectors, as JSON values (`Teacher.fingerprint()`).
         dim: width of the vectors.
+        url: of the folder where machines that share nothing else keep the same store (teachers.mirror); None for none.
     """
 
-    def __init__(self, root: Path, teacher: Mapping[str, Any], dim: int) -> None:
+    def __init__(self, root: Path, teacher: Mapping[str, Any], dim: int, url: str | None = None) -> None:
         self.teacher = dict(teacher)
         self.key = fingerprint(self.teacher)
         self.folder = Path(root) / "signals" / self.key
         self.dim = dim
+        self.url = url
 
     def label(
         self,
@@ -140,7 +143,7 @@ class EmbeddingStore:
 
         Raises:
             ModelError: a vector has the wrong shape, or is not finite.
-            RunError: the disk is full, read-only or forbidden, or another version wrote the store.
+            RunError: the disk is full, read-only or forbidden, or another version wrote the store, here or at the URL.
         """
         wanted = keys_of(texts)
         shards: dict[Path, np.ndarray] = {}
@@ -152,10 +155,13 @@ class EmbeddingStore:
         _, known = find(concatenate(shards.values()), wanted)
         first = first_of_each(wanted)
         pending = np.flatnonzero(first & ~known).astype(np.int32 if len(texts) < 2**31 else np.int64)
-        steps = Labelling(self, texts, wanted, pending, embed, shard_size, shards).steps(workers)
-        if progress is not None:
-            steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
-        new = sum(steps)
+        with Mirror(self.url, self.key) if self.url is not None else contextlib.nullcontext() as mirror:
+            if mirror is not None:
+                mirror.open(self.teacher, FORMAT, shards)
+            steps = Labelling(self, texts, wanted, pending, embed, shard_size, shards, mirror).steps(workers)
+            if progress is not None:
+                steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
+            new = sum(steps)
         rows, _ = find(concatenate(shards.values()), wanted)
         starts = np.cumsum([0, *map(len, shards.values())], dtype=np.int64)[:-1]
         return StoredRows(list(shards), starts, rows, self.dim, new, int(first.sum()) - new)
@@ -193,12 +199,15 @@ class EmbeddingStore:
             )
         return array
 
-    def keep(self, vectors: np.ndarray, keys: np.ndarray, shards: dict[Path, np.ndarray]) -> None:
+    def keep(self, vectors: np.ndarray, keys: np.ndarray, shards: dict[Path, np.ndarray]) -> Path:
         """Write one shard, keys first, so that vectors never stand alone. Call with the lock held.
 
         Args:
             vectors, keys: float32 [n, dim] and S16 [n].
             shards: it is added to them.
+
+        Returns:
+            The file of the vectors.
         """
         hashes = keys.view(np.uint8).reshape(len(keys), 16)
         path = self.folder / f"{_digest(vectors, hashes)}.npy"
@@ -206,6 +215,17 @@ class EmbeddingStore:
         atomic_write(place, _npy(hashes))
         atomic_write(path, _npy(vectors))
         shards[path] = mapped_keys(place)
+        return path
+
+    def adopt(self, name: str, vectors: bytes, keys: bytes) -> bool:
+        """Write a shard that another machine made, the bytes of its two files; False where they are not what its name says."""
+        values, hashes = npy(vectors), npy(keys)
+        if values is None or hashes is None or not self._sound(values, hashes, name):
+            return False
+        with held(self.folder / "lock"):
+            atomic_write(self.folder / f"{name}.keys.npy", keys)
+            atomic_write(self.folder / f"{name}.npy", vectors)
+        return True
 
     def look(self, shards: dict[Path, np.ndarray]) -> np.ndarray:
         """Add every whole shard that is not known yet, sorted by name; damaged ones are removed. Call with the lock held.
@@ -238,10 +258,14 @@ class EmbeddingStore:
             hashes = np.load(keys, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        right = values.dtype == np.float32 and values.shape == (len(hashes), self.dim) and hashes.shape[1:] == (16,)
-        if not right or hashes.dtype != np.uint8 or _digest(values, hashes) != vectors.stem:
-            return None
-        return np.ascontiguousarray(hashes).view("S16").ravel()
+        return np.ascontiguousarray(hashes).view("S16").ravel() if self._sound(values, hashes, vectors.stem) else None
+
+    def _sound(self, values: np.ndarray, hashes: np.ndarray, name: str) -> bool:
+        """Whether vectors and keys are those of the shard of this name."""
+        if values.ndim != 2 or hashes.ndim != 2 or values.dtype != np.float32 or hashes.dtype != np.uint8:
+            return False
+        right = values.shape == (len(hashes), self.dim) and hashes.shape[1] == 16
+        return right and _digest(values, hashes) == name
 
     def _clean(self) -> None:
         """Remove what a killed process left half-written, and vectors whose keys are gone."""
