@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .comparing.compare import compare_runs
     from .data.augment.texts import augment_texts
     from .export.onnx import export_onnx
+    from .labelling import label
     from .measure.latency import measure_models
     from .pipeline import run
     from .pushing import push_run
@@ -38,6 +39,7 @@ __all__ = [
     "check_recipe",
     "compare_runs",
     "export_onnx",
+    "label",
     "load",
     "load_recipe",
     "measure_models",
@@ -54,6 +56,7 @@ _HOMES = {
     "check_recipe": "recipe_check",
     "compare_runs": "comparing.compare",
     "export_onnx": "export.onnx",
+    "label": "labelling",
     "load": "runtime.kinds",
     "load_recipe": "recipe_load",
     "measure_models": "measure.latency",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save
 from students.cost import count_parameters
 from teachers.ensemble import EnsembleTeacher, principal_axes
 from teachers.origin import FIELDS, card_fields
+from teachers.spec import TeacherSpec
 
 from .data.saved import PreparedData
 from .errors import DataError
@@ -20,7 +21,7 @@ from .progress import note
 from .recipe import Recipe
 from .report.words import public_name
 from .rundir import RunDir
-from .signals import JoinedSignals, Rows, labelling_of_each
+from .signals import Crowd, JoinedSignals, Rows, labelling_of_each
 
 AXES = "pca.safetensors"
 """The file of the run folder that holds the axes: `axes`, float32 [d, width]."""
@@ -31,7 +32,12 @@ CHUNK = 4096
 
 
 def several_signals(
-    recipe: Recipe, folder: RunDir, teacher: EnsembleTeacher, data: PreparedData, trained_on: Mapping[str, str]
+    recipe: Recipe,
+    folder: RunDir,
+    teacher: EnsembleTeacher,
+    data: PreparedData,
+    trained_on: Mapping[str, str],
+    crowd: Callable[[TeacherSpec, dict[str, Any]], Crowd] | None = None,
 ) -> tuple[JoinedSignals, dict[str, Any]]:
     """The stages `signals` and, where the vectors are brought to a width, `pca`; `teacher` has its axes then.
 
@@ -41,6 +47,7 @@ def several_signals(
         teacher: the teachers.
         data: sentences for training and dev.
         trained_on: hashes of their files.
+        crowd: gives, for a teacher and its fingerprint, who is asked instead of it.
 
     Returns:
         What the teachers say, and what decides it, as JSON values.
@@ -49,8 +56,10 @@ def several_signals(
         DataError: there are fewer training sentences than the width has numbers.
     """
     note(f"teacher: {describe(teacher)}")
-    parts, work = labelling_of_each(teacher, data.train_goals, data.dev_goals, batch_size=recipe.teacher.batch_size)
     each = [one.fingerprint() for one in teacher.members]
+    crowds = None if crowd is None else [crowd(spec, key) for spec, key in zip(recipe.teacher.every, each, strict=True)]
+    size = recipe.teacher.batch_size
+    parts, work = labelling_of_each(teacher, data.train_goals, data.dev_goals, batch_size=size, crowds=crowds)
     facts = folder.stage("signals", {"teachers": each, "data": dict(trained_on)}, [], work)
     key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
     if teacher.width is not None:

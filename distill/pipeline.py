@@ -19,6 +19,8 @@ from students.spec import LayersSpec
 from teachers.ensemble import AnyTeacher, EnsembleTeacher, load_ensemble
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
+from teachers.remote import check_url, signals_url
+from teachers.spec import TeacherSpec
 
 from .augmenting import run_key, run_mask
 from .combining import several_facts, several_signals
@@ -38,7 +40,7 @@ from .making import check_student, make_student, running_teacher
 from .mapped import Joined, Prompted
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
-from .processes import check_launch, first, launched, leads, together, world
+from .processes import check_launch, first, launched, leads, together, total, world
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
@@ -56,6 +58,8 @@ from .train.engine import TrainingData, train_student
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from .cluster import Cluster
 
 TRAINED_ON = ("train", "dev", "start", "select-")
 """How the data files that decide the training begin."""
@@ -91,11 +95,9 @@ def run(
             nothing has been trained then.
         GateError: an exported file failed its parity gate (the report is written nevertheless), or training collapsed.
     """
-    launch = launched()
     overrides, objects = split_objects(overrides)
     teacher, train = objects.get("teacher.model", teacher), objects.get("data.train", train)
     asked = load_recipe(recipe, overrides)
-    check_launch(asked, launch)
     if teacher is not None and asked.teacher.others:
         raise UserError(
             "several teachers are named in the recipe, not given as objects",
@@ -105,22 +107,33 @@ def run(
             hint="save the model, and name its folder as teacher.model",
         )
     given = {"teacher": teacher is not None, "train": train is not None, "evaluate": evaluate is not None}
-    for line in check_recipe(asked, given=[name for name, is_given in given.items() if is_given]):
-        note(f"note: {line}")
-    target = Path(out) if out is not None else Path("runs") / asked.name
-    with together(launch), contextlib.ExitStack() as held:
-        folder = run_dir(target)
-        folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
-        if leads():
-            held.enter_context(lock(target / ".lock", "this run folder", wait=False))
-        asked = folder.open(asked, force=force)
+    with opened(asked, out, given, force=force) as (asked, folder), contextlib.ExitStack() as held:
         if asked.task != "embedding":
             _only_names(given)
         if leads():
             held.enter_context(live_page(folder))
         if asked.task != "embedding":
             return TaskRun(asked, folder).go()
-        return _Run(asked, folder, given).go(teacher, train, evaluate)
+        return EmbeddingRun(asked, folder, given).go(teacher, train, evaluate)
+
+
+@contextlib.contextmanager
+def opened(recipe: Recipe, out: Path | str | None, given: Mapping[str, bool], *, force: bool) -> Iterator[tuple[Recipe, RunDir]]:
+    """Check a recipe and open its run folder, for the processes of this launch; the recipe comes back as it will be run."""
+    launch = launched()
+    check_launch(recipe, launch)
+    for line in check_recipe(recipe, given=[name for name, is_given in given.items() if is_given]):
+        note(f"note: {line}")
+    url = signals_url()
+    if url is not None:
+        check_url(url)
+    target = Path(out) if out is not None else Path("runs") / recipe.name
+    with together(launch), contextlib.ExitStack() as held:
+        folder = run_dir(target)
+        folder.refuse_foreign()  # before the lock: nothing is written where nothing of ours belongs
+        if leads():
+            held.enter_context(lock(target / ".lock", "this run folder", wait=False))
+        yield folder.open(recipe, force=force), folder
 
 
 def _only_names(given: Mapping[str, bool]) -> None:
@@ -134,19 +147,21 @@ def _only_names(given: Mapping[str, bool]) -> None:
         )
 
 
-class _Run:
+class EmbeddingRun:
     """One pass through the stages; each method is a stage.
 
     Args:
         recipe: as asked; the resolved one replaces it when training has chosen a precision.
         folder: the run folder, opened.
         given: which inputs came as objects; they are part of the stages' keys through their content.
+        cluster: labels instead of this process.
     """
 
-    def __init__(self, recipe: Recipe, folder: RunDir, given: Mapping[str, bool]) -> None:
+    def __init__(self, recipe: Recipe, folder: RunDir, given: Mapping[str, bool], cluster: Cluster | None = None) -> None:
         self.recipe = recipe
         self.folder = folder
-        self.given = dict(given)
+        self.given = dict.fromkeys(("teacher", "train", "evaluate"), False) | dict(given)
+        self.cluster = cluster
         self.tuned: Path | None = None
         self.signal_key: dict[str, Any] = {}
 
@@ -157,6 +172,34 @@ class _Run:
         evaluate: Mapping[str, EvaluationSet] | None,
     ) -> Report:
         """Every stage in order; see `run`."""
+        data = self._prepared(teacher, train, evaluate)
+        student = self._train(data, self._signals(data), self._start_signals(data))
+        subject = Encoder(
+            self.recipe,
+            self.folder,
+            self.teacher,
+            self.teacher_key,
+            student,
+            data,
+            teacher_given=self.given["teacher"],
+            teacher_folder=self.tuned,
+        )
+        return Proof(self.recipe, self.folder, subject).go()
+
+    def label(self) -> tuple[int, int]:
+        """The stages up to the signals; see `distill.labelling`. Returns how many sentences were labelled, and were there."""
+        data = self._prepared(None, None, None)
+        counts = [found.counts() for found in (self._signals(data), self._start_signals(data)) if found is not None]
+        computed = total(sum(new for new, _ in counts))
+        return computed, sum(new + reused for new, reused in counts) - computed
+
+    def _prepared(
+        self,
+        teacher: SentenceTransformer | Teacher | None,
+        train: Iterable[str] | None,
+        evaluate: Mapping[str, EvaluationSet] | None,
+    ) -> PreparedData:
+        """Models and data, before anything is learned from them."""
         recipe, folder = self.recipe, self.folder
         folder.write_recipe(recipe)
         check_presets(recipe.export.presets)
@@ -168,19 +211,7 @@ class _Run:
         if recipe.teacher.finetune is not None:
             self._finetune(evaluate)
         folder.stage("teacher", {"teacher": self.teacher_key, "name": self.teacher.name}, [], self._teacher_facts)
-        data = self._data(train, evaluate)
-        student = self._train(data, self._signals(data), self._start_signals(data))
-        subject = Encoder(
-            self.recipe,
-            folder,
-            self.teacher,
-            self.teacher_key,
-            student,
-            data,
-            teacher_given=self.given["teacher"],
-            teacher_folder=self.tuned,
-        )
-        return Proof(self.recipe, folder, subject).go()
+        return self._data(train, evaluate)
 
     def _finetune(self, evaluate: Mapping[str, EvaluationSet] | None) -> None:
         """Train the teacher first, or take the one that an earlier run with the same inputs trained."""
@@ -260,13 +291,22 @@ class _Run:
 
     def _signals(self, data: PreparedData) -> Signals | JoinedSignals:
         """What the teacher says of each text, once, from the cache where it is there."""
+        spec = self.recipe.teacher.model_copy(update={"finetune": None})
+        if self.tuned is not None:
+            spec = spec.model_copy(update={"model": str(self.tuned.resolve()), "revision": None, "prompt": self.teacher.prompt})
+        crowd = None if self.cluster is None else self.cluster.teacher
         if isinstance(self.teacher, EnsembleTeacher):
-            joined, key = several_signals(self.recipe, self.folder, self.teacher, data, self._trained_on())
+            joined, key = several_signals(self.recipe, self.folder, self.teacher, data, self._trained_on(), crowd)
             self.teacher_key, self.signal_key = self.teacher.fingerprint(), key  # with the axes that were found
             return joined
-        size = self.recipe.teacher.batch_size
         found, work = labelling(
-            self.teacher, self.teacher_key, data.train_goals, data.dev_goals, name="the teacher", batch_size=size
+            self.teacher,
+            self.teacher_key,
+            data.train_goals,
+            data.dev_goals,
+            name="the teacher",
+            batch_size=spec.batch_size,
+            crowd=None if crowd is None else crowd(spec, self.teacher_key),
         )
         facts = self.folder.stage("signals", {"teacher": self.teacher_key, "data": self._trained_on()}, [], work)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
@@ -277,9 +317,15 @@ class _Run:
         if all(stage.toward == "teacher" for stage in self.recipe.stages):
             return None
         name = self.recipe.student.start
-        start, size = as_teacher(self.start, name), self.recipe.teacher.batch_size
+        start, spec = as_teacher(self.start, name), TeacherSpec(model=name, batch_size=self.recipe.teacher.batch_size)
         found, work = labelling(
-            start, self.start_key, Joined(data.train, data.start), data.dev, name="the start model", batch_size=size
+            start,
+            self.start_key,
+            Joined(data.train, data.start),
+            data.dev,
+            name="the start model",
+            batch_size=spec.batch_size,
+            crowd=self.cluster.teacher(spec, self.start_key) if self.cluster is not None else None,
         )
         self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
         return found

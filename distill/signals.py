@@ -9,6 +9,7 @@ import numpy as np
 
 from teachers.ensemble import EnsembleTeacher
 from teachers.load import Teacher
+from teachers.remote import signals_url
 from teachers.store import EmbeddingStore, StoredRows
 
 from .files import cache_dir, fingerprint
@@ -24,6 +25,19 @@ class Rows(Protocol):
 
     def gather(self, indices: np.ndarray) -> np.ndarray:
         """The vectors of some of the texts, float32 [k, d]."""
+
+
+class Crowd(Protocol):
+    """Several copies of a model that are asked at the same time, such as those of `distill.cluster`.
+
+    Attributes:
+        count: of the copies.
+    """
+
+    count: int
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of some texts, float32 [n, d]; called from `count` threads."""
 
 
 class Signals:
@@ -47,6 +61,12 @@ class Signals:
     def train(self) -> StoredRows:
         """Of the training sentences."""
         return self._part(0)
+
+    def counts(self) -> tuple[int, int]:
+        """Different sentences that went through the model now, in this process, and those that were there."""
+        if not self._rows:
+            self._label()
+        return sum(rows.new_sentences for rows in self._rows), sum(rows.reused for rows in self._rows)
 
     def dev_vectors(self) -> np.ndarray:
         """Of all dev sentences, float32 [n, d]."""
@@ -89,13 +109,25 @@ class JoinedSignals:
         """Of the training sentences."""
         return JoinedRows([part.train for part in self._parts], self._put)
 
+    def counts(self) -> tuple[int, int]:
+        """Sentences that went through all teachers now, and that were in their stores."""
+        found = [part.counts() for part in self._parts]
+        return sum(new for new, _ in found), sum(reused for _, reused in found)
+
     def dev_vectors(self) -> np.ndarray:
         """Of all dev sentences, float32 [n, d]."""
         return self._put([part.dev_vectors() for part in self._parts])
 
 
 def labelling(
-    teacher: Teacher, key: dict[str, Any], train: Sequence[str], dev: Sequence[str], *, name: str, batch_size: int
+    teacher: Teacher,
+    key: dict[str, Any],
+    train: Sequence[str],
+    dev: Sequence[str],
+    *,
+    name: str,
+    batch_size: int,
+    crowd: Crowd | None = None,
 ) -> tuple[Signals, Callable[[], dict[str, Any]]]:
     """Embeddings of training and dev sentences by one model, and the work that makes them.
 
@@ -105,17 +137,21 @@ def labelling(
         train, dev: the sentences that it reads.
         name: of the model in notes.
         batch_size: sentences per forward.
+        crowd: asked instead of the model.
 
     Returns:
         The signals, which do the work when they are first asked for, and the work itself, which returns facts:
         {"computed", "reused", "train_sha256", "dev_sha256"}.
     """
-    store = EmbeddingStore(cache_dir(), key, teacher.dim)
+    store = EmbeddingStore(cache_dir(), key, teacher.dim, signals_url())
     found: list[StoredRows] = []
 
     def label() -> None:
         for texts in (train, dev):
-            found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
+            if crowd is not None:
+                found.append(store.label(texts, crowd.embed, progress=track, workers=crowd.count))
+            else:
+                found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
 
     def work() -> dict[str, Any]:
         label()
@@ -129,21 +165,28 @@ def labelling(
 
 
 def labelling_of_each(
-    teacher: EnsembleTeacher, train: Sequence[str], dev: Sequence[str], *, batch_size: int
+    teacher: EnsembleTeacher,
+    train: Sequence[str],
+    dev: Sequence[str],
+    *,
+    batch_size: int,
+    crowds: Sequence[Crowd] | None = None,
 ) -> tuple[list[Signals], Callable[[], dict[str, Any]]]:
     """The same of several teachers, each with the store that it has as the only teacher of a run.
 
     Args:
         teacher: the teachers.
         train, dev, batch_size: as in `labelling`.
+        crowds: asked instead of the models, one for each.
 
     Returns:
         The signals of each, and the work, whose facts are those of all together: {"computed", "reused", "train_sha256",
         "dev_sha256"}, and "teachers", which has the same of each.
     """
+    asked: Sequence[Crowd | None] = crowds or [None] * len(teacher.members)
     made = [
-        labelling(one, one.fingerprint(), train, dev, name=public_name(one.name), batch_size=batch_size)
-        for one in teacher.members
+        labelling(one, one.fingerprint(), train, dev, name=public_name(one.name), batch_size=batch_size, crowd=crowd)
+        for one, crowd in zip(teacher.members, asked, strict=True)
     ]
 
     def work() -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._own: set[Path] = set()
 
     def make(self, keys: np.ndarray) -> Claim:
         """Claim the texts of these keys, S16 [n].
@@ -103,12 +104,15 @@ class Claims:
                 stream.close()
                 path.unlink(missing_ok=True)
                 raise
+        self._own.add(path)
         return Claim(path, stream)
 
     def others(self) -> tuple[np.ndarray, list[Owner]]:
-        """What is claimed by whoever still lives, S16 [n], and by whom; claims of the dead are removed."""
+        """What is claimed by whoever else still lives, S16 [n], and by whom; claims of the dead are removed."""
         found, owners = [np.empty(0, dtype="S16")], []
         for path in sorted(self._folder.glob("*.json")):
+            if path in self._own:  # on some file systems a process is not kept out by its own locks
+                continue
             with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as stream:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

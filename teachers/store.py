@@ -14,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import itertools
 import logging
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,23 +24,16 @@ import numpy as np
 
 from distill.errors import ModelError, RunError, shorten
 from distill.files import atomic_write, fingerprint, read_json, write_json
-from distill.mapped import Spool
 
-from .claims import Claims, held
+from .claims import held
+from .keys import concatenate, find, first_of_each, keys_of, mapped_keys
+from .mirror import Mirror, npy
+from .shards import Embed, Labelling
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 """Form of a store's files. A store without `format.json` is of form 1."""
-
-BLOCK = 256
-"""Texts handed to the teacher at once; the grain of the progress bar."""
-
-CHUNK = 65536
-"""Keys that are made at once: what is as long as the corpus lies on disk (distill.mapped)."""
-
-PARTS = 64
-"""Parts in which keys are sorted, so that the sorting of a million takes no more memory than that of a few thousand."""
 
 OPEN_MAPS = 256
 """Memory maps kept open at once, well below the usual limit of 1024 open files."""
@@ -114,21 +105,24 @@ class EmbeddingStore:
         root: cache folder.
         teacher: everything that decides the vectors, as JSON values (`Teacher.fingerprint()`).
         dim: width of the vectors.
+        url: of the folder where machines that share nothing else keep the same store (teachers.mirror); None for none.
     """
 
-    def __init__(self, root: Path, teacher: Mapping[str, Any], dim: int) -> None:
+    def __init__(self, root: Path, teacher: Mapping[str, Any], dim: int, url: str | None = None) -> None:
         self.teacher = dict(teacher)
         self.key = fingerprint(self.teacher)
         self.folder = Path(root) / "signals" / self.key
         self.dim = dim
+        self.url = url
 
     def label(
         self,
         texts: Sequence[str],
-        embed: Callable[[Sequence[str]], np.ndarray],
+        embed: Embed,
         *,
         shard_size: int = 2048,
         progress: Track | None = None,
+        workers: int = 1,
     ) -> StoredRows:
         """The vectors of `texts`; those that are not in the store yet are computed and kept.
 
@@ -141,29 +135,34 @@ class EmbeddingStore:
             embed: gives float32 [n, dim] for n texts; sees each new text once, texts of similar length together.
             shard_size: texts per file.
             progress: shows how far the new texts are, such as `distill.progress.track`.
+            workers: shards that are computed at the same time, each by a thread that calls `embed`: more than one where
+                that asks somebody else, such as other machines. The files are the same.
 
         Returns:
             One row per text, in order.
 
         Raises:
             ModelError: a vector has the wrong shape, or is not finite.
-            RunError: the disk is full, read-only or forbidden, or another version wrote the store.
+            RunError: the disk is full, read-only or forbidden, or another version wrote the store, here or at the URL.
         """
-        wanted = _keys(texts)
+        wanted = keys_of(texts)
         shards: dict[Path, np.ndarray] = {}
         with held(self.folder / "lock"):
             self._check_format()  # first: what another version wrote would look damaged, and be removed
             self._clean()
             write_json(self.folder / "teacher.json", self.teacher)
-            self._look(shards)
-        _, known = _find(_concatenate(shards.values()), wanted)
-        first = _first_of_each(wanted)
+            self.look(shards)
+        _, known = find(concatenate(shards.values()), wanted)
+        first = first_of_each(wanted)
         pending = np.flatnonzero(first & ~known).astype(np.int32 if len(texts) < 2**31 else np.int64)
-        steps: Iterator[int] = self._compute(pending, wanted, texts, embed, shard_size, shards)
-        if progress is not None:
-            steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
-        new = sum(steps)
-        rows, _ = _find(_concatenate(shards.values()), wanted)
+        with Mirror(self.url, self.key) if self.url is not None else contextlib.nullcontext() as mirror:
+            if mirror is not None:
+                mirror.open(self.teacher, FORMAT, shards)
+            steps = Labelling(self, texts, wanted, pending, embed, shard_size, shards, mirror).steps(workers)
+            if progress is not None:
+                steps = progress(steps, total=len(pending), description="teacher signals", unit="sentences")
+            new = sum(steps)
+        rows, _ = find(concatenate(shards.values()), wanted)
         starts = np.cumsum([0, *map(len, shards.values())], dtype=np.int64)[:-1]
         return StoredRows(list(shards), starts, rows, self.dim, new, int(first.sum()) - new)
 
@@ -184,55 +183,7 @@ class EmbeddingStore:
         else:
             write_json(path, {"format": FORMAT})
 
-    def _compute(
-        self,
-        pending: np.ndarray,
-        wanted: np.ndarray,
-        texts: Sequence[str],
-        embed: Callable[[Sequence[str]], np.ndarray],
-        shard_size: int,
-        shards: dict[Path, np.ndarray],
-    ) -> Iterator[int]:
-        """Label `texts[row]` for every row in `pending`, shard by shard, here or in another process.
-
-        Args:
-            pending: rows of different texts that are not in the store, ascending.
-            wanted: keys of all texts.
-            texts, embed, shard_size: as for `label`.
-            shards: those that are known, path -> keys; new ones are added.
-
-        Yields:
-            For every row 1 where it was labelled here, 0 where it was elsewhere.
-        """
-        claims, pause = Claims(self.folder / "claims"), _Pause()
-        while len(pending):
-            with held(self.folder / "lock"):
-                fresh = self._look(shards)
-                left = len(pending)
-                if len(fresh):
-                    pending = pending[~np.isin(wanted[pending], fresh)]
-                taken, owners = claims.others()
-                free = _free(wanted, pending, taken, shard_size)
-                claim = claims.make(wanted[pending[free]]) if len(free) else None
-            yield from [0] * (left - len(pending))
-            if claim is None:
-                if len(pending):
-                    pause(f"{self.folder}: waiting for {'; '.join(map(str, owners))}")
-                continue
-            with claim:
-                # By length: little padding, steady speed.
-                rows = sorted(pending[free].tolist(), key=lambda row: len(texts[row]), reverse=True)
-                vectors = []
-                for start in range(0, len(rows), BLOCK):
-                    block = rows[start : start + BLOCK]
-                    vectors.append(self._checked(embed([texts[row] for row in block]), block, texts))
-                    yield from [1] * len(block)
-                with held(self.folder / "lock"):
-                    path = self._write(np.concatenate(vectors), wanted[rows])
-                shards[path] = _mapped_keys(path.with_name(f"{path.stem}.keys.npy"))
-            pending = np.delete(pending, free)
-
-    def _checked(self, vectors: np.ndarray, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+    def checked(self, vectors: np.ndarray, rows: Sequence[int], texts: Sequence[str]) -> np.ndarray:
         """The vectors as contiguous float32, if they are what they should be."""
         array = np.ascontiguousarray(vectors, dtype=np.float32)
         if array.shape != (len(rows), self.dim):
@@ -248,16 +199,35 @@ class EmbeddingStore:
             )
         return array
 
-    def _write(self, vectors: np.ndarray, keys: np.ndarray) -> Path:
-        """Keep one shard: keys first, so that vectors never stand alone."""
+    def keep(self, vectors: np.ndarray, keys: np.ndarray, shards: dict[Path, np.ndarray]) -> Path:
+        """Write one shard, keys first, so that vectors never stand alone. Call with the lock held.
+
+        Args:
+            vectors, keys: float32 [n, dim] and S16 [n].
+            shards: it is added to them.
+
+        Returns:
+            The file of the vectors.
+        """
         hashes = keys.view(np.uint8).reshape(len(keys), 16)
-        name = _digest(vectors, hashes)
-        atomic_write(self.folder / f"{name}.keys.npy", _npy(hashes))
-        path = self.folder / f"{name}.npy"
+        path = self.folder / f"{_digest(vectors, hashes)}.npy"
+        place = path.with_name(f"{path.stem}.keys.npy")
+        atomic_write(place, _npy(hashes))
         atomic_write(path, _npy(vectors))
+        shards[path] = mapped_keys(place)
         return path
 
-    def _look(self, shards: dict[Path, np.ndarray]) -> np.ndarray:
+    def adopt(self, name: str, vectors: bytes, keys: bytes) -> bool:
+        """Write a shard that another machine made, the bytes of its two files; False where they are not what its name says."""
+        values, hashes = npy(vectors), npy(keys)
+        if values is None or hashes is None or not self._sound(values, hashes, name):
+            return False
+        with held(self.folder / "lock"):
+            atomic_write(self.folder / f"{name}.keys.npy", keys)
+            atomic_write(self.folder / f"{name}.npy", vectors)
+        return True
+
+    def look(self, shards: dict[Path, np.ndarray]) -> np.ndarray:
         """Add every whole shard that is not known yet, sorted by name; damaged ones are removed. Call with the lock held.
 
         Args:
@@ -279,7 +249,7 @@ class EmbeddingStore:
             else:
                 shards[vectors] = keys
                 fresh.append(keys)
-        return _concatenate(fresh)
+        return concatenate(fresh)
 
     def _read(self, vectors: Path, keys: Path) -> np.ndarray | None:
         """A shard's keys as an S16 array, or None if the two files are not what was written."""
@@ -288,10 +258,14 @@ class EmbeddingStore:
             hashes = np.load(keys, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        right = values.dtype == np.float32 and values.shape == (len(hashes), self.dim) and hashes.shape[1:] == (16,)
-        if not right or hashes.dtype != np.uint8 or _digest(values, hashes) != vectors.stem:
-            return None
-        return np.ascontiguousarray(hashes).view("S16").ravel()
+        return np.ascontiguousarray(hashes).view("S16").ravel() if self._sound(values, hashes, vectors.stem) else None
+
+    def _sound(self, values: np.ndarray, hashes: np.ndarray, name: str) -> bool:
+        """Whether vectors and keys are those of the shard of this name."""
+        if values.ndim != 2 or hashes.ndim != 2 or values.dtype != np.float32 or hashes.dtype != np.uint8:
+            return False
+        right = values.shape == (len(hashes), self.dim) and hashes.shape[1] == 16
+        return right and _digest(values, hashes) == name
 
     def _clean(self) -> None:
         """Remove what a killed process left half-written, and vectors whose keys are gone."""
@@ -304,81 +278,6 @@ class EmbeddingStore:
         for file in left:
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()
-
-
-class _Pause:
-    """Waits for others, longer and longer up to half a second, and says so once."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.01
-
-    def __call__(self, text: str) -> None:
-        if 0.3 < self._seconds < 0.5:
-            logger.warning("%s", text)
-        time.sleep(self._seconds)
-        self._seconds = min(0.5, self._seconds * 1.5)
-
-
-def _free(wanted: np.ndarray, pending: np.ndarray, taken: np.ndarray, count: int) -> np.ndarray:
-    """Positions in `pending` of the first `count` rows whose keys are not taken."""
-    found: list[np.ndarray] = []
-    missing, start = count, 0
-    while missing > 0 and start < len(pending):
-        part = np.flatnonzero(~np.isin(wanted[pending[start : start + count]], taken))[:missing]
-        found.append(part + start)
-        missing, start = missing - len(part), start + count
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
-
-
-def _keys(texts: Sequence[str]) -> np.ndarray:
-    """blake2b-128 of each text, as S16 [n]."""
-    keys = Spool("S16")
-    hashed = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    while some := b"".join(itertools.islice(hashed, CHUNK)):
-        keys.add(np.frombuffer(some, dtype="S16"))
-    return keys.array()
-
-
-def _mapped_keys(path: Path) -> np.ndarray:
-    """The keys of a shard, S16 [n], on disk."""
-    hashes: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return hashes.view("S16").ravel()
-
-
-def _alike(keys: np.ndarray, part: int) -> np.ndarray:
-    """Positions of the keys of one of PARTS parts, by their first byte: each part can be sorted by itself."""
-    heads = keys.view(np.uint8)[:: keys.itemsize]
-    return np.flatnonzero(heads % PARTS == part)
-
-
-def _first_of_each(keys: np.ndarray) -> np.ndarray:
-    """Whether each key is the first of its kind, bool [n]."""
-    first = np.zeros(len(keys), dtype=bool)
-    for part in range(PARTS):
-        places = _alike(keys, part)
-        first[places[np.unique(keys[places], return_index=True)[1]]] = True
-    return first
-
-
-def _find(stored: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each wanted key is among the stored ones, int64 [n], and whether it is there, bool [n]."""
-    found, known = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
-    for part in range(PARTS):
-        here, asked = _alike(stored, part), _alike(wanted, part)
-        if len(here) and len(asked):
-            keys, some = stored[here], wanted[asked]
-            order = np.argsort(keys, kind="stable")
-            rows = order[np.minimum(np.searchsorted(keys, some, sorter=order), len(keys) - 1)]
-            found[asked], known[asked] = here[rows], keys[rows] == some
-    return found, known
-
-
-def _concatenate(keys: Iterable[np.ndarray]) -> np.ndarray:
-    """All of them behind each other, on disk."""
-    joined = Spool("S16")
-    for part in keys:
-        joined.add(part)
-    return joined.array()
 
 
 def _digest(vectors: np.ndarray, hashes: np.ndarray) -> str:

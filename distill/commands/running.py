@@ -1,17 +1,22 @@
-"""`distill run` and `distill augment`."""
+"""`distill run`, `distill label` and `distill augment`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import exits
-from ..processes import check_launch, launched
+from ..errors import UserError
+from ..files import cache_dir
+from ..processes import Launch, check_launch, launched
 from ..progress import hide_library_bars, set_output
 from .app import ForceOption, OverridesArgument, QuietOption, RecipeArgument, app, show_result
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
 
 
 @app.command(short_help="Do everything a recipe asks for.")
@@ -32,6 +37,56 @@ def run(
     $ distill run my-recipe.yaml train.epochs=4 --out runs/second-try
     $ torchrun --nproc-per-node 2 -m distill run my-recipe.yaml
     """
+    launch, resolved = _checked(recipe, overrides, quiet)
+    with exits.needs_train("distill run"):
+        from ..pipeline import run as run_recipe
+
+        hide_library_bars()
+        report = run_recipe(resolved, out=out, force=force)
+    if launch.rank == 0:
+        show_result(report, out or Path("runs") / resolved.name)
+
+
+@app.command(short_help="Go through a recipe as far as the teacher's labels.")
+def label(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder.  [default: runs/NAME]")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Label on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT or local."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Teachers on Ray.  [default: one a GPU, else one a machine]", min=1)
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on although the recipe changed: what it touches runs again.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare a recipe's data and label it with the teacher, here or on a Ray cluster. `distill run` with the same recipe
+    finds the labels. An interrupted command goes on where it stopped.
+
+    \b
+    $ distill label sbert-half data.train=sentences.txt
+    $ distill label my-recipe.yaml --ray auto
+    $ distill label my-recipe.yaml --ray local --workers 4
+    """
+    if workers is not None and ray is None:
+        raise UserError("--workers is of Ray", where="--workers", got=workers, hint="add --ray local, or use torchrun")
+    launch, resolved = _checked(recipe, overrides, quiet)
+    with exits.needs_train("distill label"):
+        from ..labelling import label as label_recipe
+
+        hide_library_bars()
+        counts = label_recipe(resolved, out=out, force=force, ray=ray, workers=workers)
+    if launch.rank == 0:
+        typer.echo(f"labels: {counts['computed']:,} sentences labelled now, {counts['reused']:,} were there")
+        typer.echo(str(cache_dir() / "signals"))
+
+
+def _checked(recipe: str, overrides: list[str] | None, quiet: bool) -> tuple[Launch, Recipe]:
+    """The recipe, all its mistakes told before torch is loaded, and the process that this is."""
     launch = launched()
     if launch.world > 1:  # torch's own remarks would come from each process
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -40,15 +95,9 @@ def run(
     from ..recipe_load import load_recipe
 
     resolved = load_recipe(recipe, overrides or ())
-    check_recipe(resolved)  # the run does so too, but only after torch is loaded: a mistake shall be told at once
+    check_recipe(resolved)
     check_launch(resolved, launch)
-    with exits.needs_train("distill run"):
-        from ..pipeline import run as run_recipe
-
-        hide_library_bars()
-        report = run_recipe(resolved, out=out, force=force)
-    if launch.rank == 0:
-        show_result(report, out or Path("runs") / resolved.name)
+    return launch, resolved
 
 
 @app.command(short_help="Make more training text out of a recipe's data.")

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from teachers.heads import HeadModel
+from teachers.remote import signals_url
 from teachers.state_rows import row_key
 from teachers.store import EmbeddingStore
 
@@ -163,7 +164,7 @@ def _row_by_row(
         rows = np.stack(asked([first[name] for name in wanted]))
         return rows if order is None else rows[:, order]
 
-    found = EmbeddingStore(cache_dir(), key, outputs).label(names, ask, progress=track)
+    found = EmbeddingStore(cache_dir(), key, outputs, signals_url()).label(names, ask, progress=track)
     note(f"signals: {found.new_sentences:,} rows through the teacher, {found.reused:,} from the cache")
     return list(found.gather(np.arange(len(found))))
 

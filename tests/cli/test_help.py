@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-COMMANDS = ["run", "augment", "sweep", "check", "ls", "cp", "show", "export", "measure", "report", "compare", "verify", "push"]
-COMMANDS += ["encode", "predict"]
+COMMANDS = ["run", "label", "augment", "sweep", "check", "ls", "cp", "show", "export", "measure", "report", "compare", "verify"]
+COMMANDS += ["push", "encode", "predict"]
 HEAVY = ("torch", "transformers", "sentence_transformers", "datasets", "onnxruntime", "onnx", "pandas", "pyarrow", "matplotlib")
 
 

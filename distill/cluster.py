@@ -1,0 +1,295 @@
+"""Teachers at work on a Ray cluster: each machine computes vectors, this process alone keeps them in its store."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from teachers.spec import TeacherSpec
+
+from .errors import DistillError, MissingExtra, ModelError, RunError, UserError, shorten
+from .files import expand
+from .progress import note
+
+RESTARTS = 3
+"""How often Ray starts a worker again that died, and asks it again what it did not answer."""
+PATIENCE = 20.0
+"""Seconds without a worker after which that is said."""
+LOCAL_MEMORY = 512 << 20
+"""Bytes for Ray's store of objects where it is started for a labelling alone: what is on its way are blocks of 256 texts."""
+
+
+class Cluster:
+    """A connection to Ray. Where the caller has made one already (`ray.init`), that one is used and left.
+
+    Args:
+        address: of a running cluster (`auto`, HOST:PORT, `ray://HOST:PORT`), or `local`, which starts Ray on this machine.
+        workers: copies of a teacher at work; None: one a GPU, or where there is none one a machine, with all of its cores.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        UserError: no Ray answers at the address, or it has too few GPUs and CPUs for the workers.
+
+    Attributes:
+        workers: how many there are.
+        needs: what each asks Ray for.
+    """
+
+    def __init__(self, address: str, workers: int | None = None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtra("ray", "ray", "labelling with Ray") from error
+        self._ray: Any = ray
+        self._actors: list[Any] = []
+        self._threads: list[threading.Thread] = []
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(ray, address)
+        try:
+            self.workers, self.needs = share(ray.nodes(), workers)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers, and let go of the cluster."""
+        self._stop()
+        if self._ours:
+            self._ray.shutdown()
+
+    def _stop(self) -> None:
+        """Stop the workers that there are."""
+        while self._actors:
+            with contextlib.suppress(Exception):  # one that is gone, on a cluster that may be gone
+                self._ray.kill(self._actors.pop())
+        while self._threads:  # they wait for workers to load, and hear that these are gone
+            self._threads.pop().join(timeout=10)
+
+    def teacher(self, spec: TeacherSpec, key: dict[str, Any]) -> RayTeacher:
+        """A teacher of which every worker has a copy.
+
+        Args:
+            spec: names it so that each machine finds it: a hub id, an installed package, or a folder that all see.
+            key: the fingerprint that it must have there too.
+        """
+        folder = expand(spec.model)
+        if folder.is_dir():  # the workers' current folder is another
+            spec = spec.model_copy(update={"model": str(folder.resolve())})
+        return RayTeacher(self, spec, key)
+
+    def start(self, spec: TeacherSpec, key: dict[str, Any], gather: Callable[[Any, list[Any]], None]) -> Any:
+        """Make workers, and a thread that gathers them as they have loaded a teacher. Returns Ray itself.
+
+        The workers of another teacher give way: they are no longer asked, and may hold every GPU.
+        """
+        self._stop()
+        made = self._ray.remote(Worker).options(
+            **self.needs, max_restarts=RESTARTS, max_task_retries=RESTARTS, scheduling_strategy="SPREAD"
+        )
+        started = [made.remote(spec, key) for _ in range(self.workers)]
+        self._actors += started
+        thread = threading.Thread(target=gather, args=(self._ray, started), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._ray
+
+
+class RayTeacher:
+    """One teacher on a cluster; the workers are started when they are first asked.
+
+    Attributes:
+        count: of the workers.
+    """
+
+    def __init__(self, cluster: Cluster, spec: TeacherSpec, key: dict[str, Any]) -> None:
+        self.count = cluster.workers
+        self._cluster, self._spec, self._key = cluster, spec, key
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._ray: Any = None
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of some texts from whichever worker is free; called from `count` threads.
+
+        A worker that dies is started again by Ray, up to three times, and asked again.
+
+        Returns:
+            float32 [len(texts), d].
+
+        Raises:
+            ModelError: a worker cannot load the teacher, or finds another one under its name.
+            RunError: the cluster is gone, or a worker died too often.
+        """
+        with self._lock:
+            if self._ray is None:
+                self._ray = self._cluster.start(self._spec, self._key, self._gather)
+        worker = self._next()
+        try:
+            with _told(self._ray):
+                vectors: np.ndarray = self._ray.get(worker.embed.remote(list(texts)))
+                return vectors
+        finally:
+            self._idle.put(worker)
+
+    def _gather(self, ray: Any, started: list[Any]) -> None:
+        """Put each worker among the idle ones as soon as its teacher is loaded; of one that cannot load it the error."""
+        loading = {actor.load.remote(): actor for actor in started}
+        while loading:
+            try:
+                done, _ = ray.wait(list(loading))
+                actor = loading.pop(done[0])
+                ray.get(done[0])
+            except Exception as error:
+                self._idle.put(error)
+                return
+            self._idle.put(actor)
+
+    def _next(self) -> Any:
+        found: Any = None
+        try:
+            found = self._idle.get(timeout=PATIENCE)
+        except queue.Empty:
+            asked = ", ".join(f"{name}={value:g}" for name, value in self._cluster.needs.items())
+            note(f"waiting for the first of {self.count} Ray workers ({asked} each)")
+            found = self._idle.get()
+        if isinstance(found, Exception):
+            self._idle.put(found)  # for the other threads, which would wait for ever
+            with _told(self._ray):
+                raise found
+        return found
+
+
+class Worker:
+    """Runs on a machine of the cluster: a copy of the teacher.
+
+    Args:
+        spec: names it.
+        key: the fingerprint that it must have.
+    """
+
+    def __init__(self, spec: TeacherSpec, key: dict[str, Any]) -> None:
+        self._spec, self._key = spec, key
+        self._teacher: Any = None
+
+    def load(self) -> None:
+        """Load the teacher, if that has not been done since this worker was started.
+
+        Raises:
+            ModelError: it cannot be loaded here, or is another one.
+        """
+        if self._teacher is not None:
+            return
+        from teachers.load import load_teacher
+
+        host = f"Ray worker on {socket.gethostname()}"
+        try:
+            teacher = load_teacher(self._spec)
+        except DistillError as error:
+            raise ModelError(
+                "this machine cannot load the teacher",
+                where=host,
+                got=error.message if error.where is None else f"{error.where}: {error.message}",
+                expected="a model that every machine finds: a hub id, an installed package, or a folder that all see",
+                hint=error.hint,
+            ) from None
+        if teacher.fingerprint() != self._key:
+            raise ModelError(
+                "this machine has another model under the teacher's name",
+                where=host,
+                got=self._spec.model,
+                expected="weights, tokenizer and settings as on the machine that asks",
+                hint="copy the model folder anew, or name a commit in teacher.revision",
+            )
+        self._teacher = teacher
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of some texts, float32 [n, d]."""
+        self.load()
+        vectors: np.ndarray = self._teacher.embed(texts, batch_size=self._spec.batch_size)
+        return vectors
+
+
+def share(nodes: Sequence[dict[str, Any]], workers: int | None) -> tuple[int, dict[str, float]]:
+    """How many workers a cluster gets, and what each of them asks for.
+
+    Args:
+        nodes: as `ray.nodes` tells them.
+        workers: as asked for; None: one a GPU, or where there is none one a machine.
+
+    Returns:
+        Their number, and {"num_cpus", "num_gpus"} of each.
+
+    Raises:
+        UserError: there are not so many CPUs.
+    """
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    cpus = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
+    gpus = int(sum(machine.get("GPU", 0) for machine in machines))
+    count = workers or gpus or len(cpus)
+    if not cpus or count > sum(cpus):
+        raise UserError("Ray has too few CPUs for these workers", where="--workers", got=count, expected=f"at most {sum(cpus)}")
+    if gpus:
+        return count, {"num_cpus": 1, "num_gpus": 1 if count <= gpus else int(1000 * gpus / count) / 1000}
+    each = -(-count // len(cpus))  # on one machine, where they are spread evenly
+    return count, {"num_cpus": max(1, min(cpus) // each), "num_gpus": 0}
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Start Ray on this machine, or connect to one that runs.
+
+    Raises:
+        UserError: it cannot be started, or none answers.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address not in ("auto", "local") and not (host and port.isascii() and port.isdigit()):
+        raise UserError(
+            "this is no address of Ray", where="--ray", got=address, expected="auto, local, HOST:PORT or ray://HOST:PORT"
+        )
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    hint = "start one with `ray start --head`, or take --ray local for this machine alone"
+    try:
+        if address == "local":
+            hint = "look at what Ray says in /tmp/ray/session_latest/logs"
+            options |= {"include_dashboard": False, "object_store_memory": LOCAL_MEMORY, "_node_ip_address": "127.0.0.1"}
+        elif address != "auto":
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()  # Ray itself would try for minutes
+        ray.init(**options)
+    except Exception as error:
+        raise UserError("no Ray answers there", where=f"--ray {address}", got=shorten(error), hint=hint) from error
+
+
+@contextlib.contextmanager
+def _told(ray: Any) -> Iterator[None]:
+    """Turn what Ray says of its workers into an error of ours."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, DistillError):
+            raise cause from None
+        missing = re.search(r"No module named '[\w.]+'", str(error))
+        if missing:
+            raise UserError(
+                "a package is missing where Ray's workers run",
+                got=missing[0],
+                hint="pip install 'distill-toolkit[ray]' on every machine, in the environment of Ray",
+            ) from error
+        raise RunError(
+            "Ray's workers failed",
+            got=shorten(f"{type(error).__name__}: {error}", 400),
+            hint="run the same command again: what was finished is kept",
+        ) from error
