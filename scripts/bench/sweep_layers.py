@@ -5,7 +5,8 @@
 
 DATA holds stsb/stsb-en-{dev,test}.csv. The runs share one new store of what the teacher said, so that the counts below start from
 nothing; every text that the store has the teacher read is counted where it is read. The command goes on where it stopped, but the
-count then holds for the runs of the last start alone. Results: scripts/bench/results/sweep_layers.json and .md (the comparison
+count then holds for the runs of the last start alone. --measure-again times the runs of a finished sweep anew, all of them at the
+end of it, and keeps the counts. Results: scripts/bench/results/sweep_layers.json and .md (the comparison
 with its front). Timings need a quiet machine.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import distill
-from distill.files import write_json
+from distill.files import read_json, write_json
 from distill.recipe_yaml import parse_value
 
 RESULTS = Path(__file__).parent / "results"
@@ -47,12 +48,21 @@ def count_reads() -> dict[str, int]:
     return counts
 
 
+def measure_again(run: Path) -> None:
+    """Time the files of a finished run anew, and write its report again."""
+    (run / "measure.json").unlink(missing_ok=True)
+    distill.run(run / "recipe.yaml", out=run, force=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="values that are the same in all runs, such as data.train.limit=500")
     parser.add_argument("--layers", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--recipe", default="quickstart")
     parser.add_argument("--runs", type=Path, default=Path("runs/sweep-layers"))
+    parser.add_argument(
+        "--measure-again", action="store_true", help="time the finished runs anew, on a machine that is quiet now"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     data = Path(os.environ["DISTILL_BENCH_DATA"]) / "stsb"
@@ -62,6 +72,10 @@ def main() -> None:
     for text in arguments.overrides:
         path, _, value = text.partition("=")
         axes[path] = [parse_value(value, path)]
+    kept = read_json(arguments.results / "sweep_layers.json") if arguments.measure_again else None
+    if kept is not None:
+        for number in arguments.layers:
+            measure_again(arguments.runs / "sweep" / f"layers-{number}")
     counts = count_reads()
     start = time.perf_counter()
     sweep = distill.sweep_runs(arguments.recipe, axes, out=arguments.runs / "sweep")
@@ -83,13 +97,21 @@ def main() -> None:
         "runs": [{"run": run.label, "state": run.state, "error": run.error, "seconds": run.seconds} for run in sweep.runs],
         "comparison": found,
     }
+    teacher: dict[str, Any] = result["teacher"]
+    if kept is not None:
+        result |= {"seconds": kept["seconds"], "teacher": kept["teacher"], "measured_again": True}
+        teacher = kept["teacher"]
     write_json(arguments.results / "sweep_layers.json", result)
     told = (sweep.folder / "compare.md").read_text("utf-8")
-    lines = [f"- {run.label}: {run.computed:,} texts through the teacher, {run.reused:,} from the store" for run in sweep.runs]
-    total = f"In all {counts['texts']:,} readings of {counts['different_texts']:,} different texts."
+    lines = [
+        f"- {run['run']}: {run['computed']:,} texts through the teacher, {run['reused']:,} from the store"
+        for run in teacher["runs"]
+    ]
+    read = teacher["read_by_the_store"]
+    total = f"In all {read['texts']:,} readings of {read['different_texts']:,} different texts."
     text = told + "\n## What the teacher read for training\n\n" + "\n".join(lines) + f"\n\n{total}\n"
     (arguments.results / "sweep_layers.md").write_text(text, "utf-8")
-    print(json.dumps({"advice": found["advice"]["sentence"], "teacher": result["teacher"], "seconds": seconds}))
+    print(json.dumps({"advice": found["advice"]["sentence"], "teacher": teacher, "seconds": seconds}))
     sweep.refuse_failures()
 
 
