@@ -376,9 +376,9 @@ def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train, m
 
     def watched(self, inputs):
         read_rows.extend(inputs["input_ids"].tolist())
-        return model_logits(self.teacher.model, inputs, self.recipe.task)
+        return model_logits(self.model, inputs, self.task)
 
-    monkeypatch.setattr("distill.tasks.run.TaskRun._teacher_says", watched)
+    monkeypatch.setattr("distill.tasks.beside.Predictions.raw", watched)
     monkeypatch.setattr("distill.tasks.logits.run_over", lambda *_, **__: pytest.fail("the teacher is asked again"))
     monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "other"))
     train({**tree, "train": {**tree["train"], "store_states": "fp32"}}, tmp_path / "stored")
