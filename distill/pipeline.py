@@ -396,7 +396,8 @@ class EmbeddingRun:
             }
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
-        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
+        chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
+        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), **chosen})
         folder.write_recipe(self.recipe)
         student = trained[0] if trained else self._build(tuple(facts["layers"]) or None)
         if not trained:

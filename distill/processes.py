@@ -136,6 +136,8 @@ def _alone(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield where, "matches of chosen layers train in one process", hint
         if stage.batch_tokens is not None:
             yield f"{where}.batch_tokens", "batches of so many tokens are not shared", hint
+    if recipe.train.compile is True:
+        yield "train.compile", "compiled layers train in one process", "train.compile=false"
     if recipe.train.store_states is not None:
         yield "train.store_states", "inner states are stored by one process", hint
     if recipe.teacher.finetune is not None and recipe.task == "embedding":

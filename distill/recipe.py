@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
@@ -129,6 +129,8 @@ class TrainSpec(Schema):
         engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's distillers on the losses that both
             define, without resume or mixed precision.
         precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
+        compile: run the layers of the student, and of a teacher beside it, through torch.compile; `auto` tries whether that pays
+            for its own time over the stage. Off by default.
         select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
             `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (or, where there are any, of the
             translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
@@ -147,6 +149,7 @@ class TrainSpec(Schema):
 
     engine: Literal["trainer", "textbrewer"] = "trainer"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto"] | StrictBool = False
     select_by: Literal[
         "agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy", "task_metric", "loss"
     ] = "agreement_spearman"
@@ -310,6 +313,8 @@ class Recipe(Schema):
             raise ValueError("train.engine textbrewer runs the tasks with predictions, not embedding")
         self._teachers()
         self._finetune()
+        if self.train.compile is True and self.train.engine == "textbrewer":
+            raise ValueError("train.compile belongs to train.engine trainer; TextBrewer's distillers run models as they are")
         self._stored_states()
         self._token_budget()
         self._data_of_task()

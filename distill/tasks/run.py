@@ -335,7 +335,8 @@ class TaskRun:
             return {**facts, "processes": world(), "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
-        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": facts["precision"]})
+        chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
+        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), **chosen})
         folder.write_recipe(self.recipe)
         if not trained:
             student.model, student.tokenizer = load_head_student(folder.student, CLASSES[recipe.task])

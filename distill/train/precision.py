@@ -24,19 +24,24 @@ def step_seconds(objective: Objective, batch: Mapping[str, Tensor], bf16: bool, 
         bf16: run matrix products in bfloat16.
         repeats: timed passes.
     """
-    kind = batch["input_ids"].device.type
-    times = []
     with torch.random.fork_rng():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16):
-                loss = objective(**batch)["loss"]
-            loss.backward()
-            if kind == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-            objective.zero_grad(set_to_none=True)
-    return min(times[1:])
+        return min([one_step(objective, batch, bf16)[0] for _ in range(repeats + 1)][1:])
+
+
+def one_step(objective: Objective, batch: Mapping[str, Tensor], bf16: bool) -> tuple[float, float]:
+    """Seconds of one forward and backward, and the loss. Gradients are cleared, the random state is left as it was."""
+    kind = batch["input_ids"].device.type
+    with torch.random.fork_rng():
+        start = time.perf_counter()
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16):
+            loss = objective(**batch)["loss"]
+        loss.backward()
+        value = float(loss.detach())  # waits for a GPU
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+    objective.zero_grad(set_to_none=True)
+    return seconds, value
 
 
 def choose_precision(objective: Objective, batch: Mapping[str, Tensor]) -> tuple[Literal["fp32", "bf16"], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import shutil
@@ -24,6 +25,7 @@ from ..progress import TrainingView, note
 from ..recipe import Recipe, StageSpec
 from ..stopping import finishing_step
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
+from .compiling import compile_stage, trial_batches
 from .judges import Judge
 from .memory import stage_memory, tell_memory
 from .objective import Objective
@@ -141,7 +143,8 @@ def train_stages(
         run: trains one stage; None takes transformers' Trainer.
 
     Returns:
-        Facts: {"precision", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped}]}.
+        Facts: {"precision", "compile", "stages": [{name, steps, epochs, seconds, best_step, best_value, select_by, stopped,
+        compiled}]}.
 
     Raises:
         GateError: the loss is not finite or the student collapsed.
@@ -172,7 +175,13 @@ def train_stages(
                 first(partial(_finish, made.objective, facts[-1], folder))
         finally:
             made.objective.close()
-    return {"precision": precision, "stages": facts}
+    return {"precision": precision, "compile": _compiled(recipe, facts), "stages": facts}
+
+
+def _compiled(recipe: Recipe, facts: list[dict[str, Any]]) -> str | bool:
+    """`train.compile` as it was resolved: what every stage has; `auto` where they chose differently."""
+    found = {bool(stage.get("compiled", False)) for stage in facts}
+    return recipe.train.compile if len(found) > 1 else found.pop()
 
 
 def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
@@ -204,32 +213,42 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         if resume:
             note(f"training: stage '{stage.name}' goes on at step {began} of {steps}")
         size = stage.batch_size if batches is None else batches.rows_of_longest
-        tell_memory(stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=precision == "bf16"), stage.name, size)
-        title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
-        view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
-        callbacks: list[Any] = [StageCallback(view, plan.select_by)]
-        if spec.patience is not None:
-            callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
-        trainer = DistillTrainer(
+        compiled = compile_stage(
+            spec.compile,
             plan.objective,
-            trainer_arguments(recipe, stage, precision, folder, length, plan.select_by),
-            rows=plan.rows,
-            collate=plan.collate,
-            judge=plan.judge,
-            draw=plan.draw,
-            batches=batches,
-            log_path=log,
-            stage=stage.name,
-            resume=resume,
-            callbacks=callbacks,
+            partial(trial_batches, plan.rows, plan.collate, stage.batch_size, batches),
+            name=stage.name,
+            steps=steps * spec.gradient_accumulation,
+            bf16=precision == "bf16",
+            path=folder / "compile.json",
         )
-        try:
-            with finishing_step():
-                trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-        finally:
-            view.close()
+        with compiled if compiled is not None else contextlib.nullcontext():
+            tell_memory(stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=precision == "bf16"), stage.name, size)
+            title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
+            view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
+            callbacks: list[Any] = [StageCallback(view, plan.select_by)]
+            if spec.patience is not None:
+                callbacks.append(EarlyStoppingCallback(early_stopping_patience=spec.patience))
+            trainer = DistillTrainer(
+                plan.objective,
+                trainer_arguments(recipe, stage, precision, folder, length, plan.select_by),
+                rows=plan.rows,
+                collate=plan.collate,
+                judge=plan.judge,
+                draw=plan.draw,
+                batches=batches,
+                log_path=log,
+                stage=stage.name,
+                resume=resume,
+                callbacks=callbacks,
+            )
+            try:
+                with finishing_step():
+                    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+            finally:
+                view.close()
         state = trainer.state
-    return stage_facts(
+    facts = stage_facts(
         stage,
         plan,
         length,
@@ -239,6 +258,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         best=(state.best_global_step, state.best_metric),
         resumed_at=began or None,
     )
+    chosen = folder / "compile.json"
+    return {**facts, "compiled": chosen.exists() and bool(read_json(chosen)["value"])}
 
 
 def _token_batches(recipe: Recipe, stage: StageSpec, rows: Rows) -> TokenBudgetBatches | None:
