@@ -173,7 +173,8 @@ def compile_stage(
 
     try:
         if not remembered(path, choose):
-            return _closed(made)
+            _closed(made)
+            return None
         compiled = made[0] if made else CompiledLayers(layers_of(objective))
     except BaseException:
         _closed(made)
