@@ -62,7 +62,7 @@ MATCH = {"name": "match", "layer_T": 2, "layer_S": 1, "feature": "hidden", "loss
     [
         ({"engine": "textbrewer"}, {"losses": ["hard_label"]}, "train.engine"),
         ({"store_states": "fp32"}, {"losses": ["hidden_mse"]}, "train.store_states"),
-        ({"compile": True}, {}, "train.compile"),
+        ({"compile": True}, {"losses": ["hard_label"]}, "train.compile"),
         ({}, {"losses": ["soft_cross_entropy"], "convention": "textbrewer"}, "convention: textbrewer"),
         ({}, {"losses": [MATCH]}, "matches of chosen layers"),
     ],
