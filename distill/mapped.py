@@ -6,6 +6,9 @@ once, to `$DISTILL_CACHE/scratch`, and read through a memory map. The files have
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +20,16 @@ from .files import cache_dir, disk_errors
 
 CHUNK = 4096
 """Texts that are decoded at once when all are gone through."""
+
+
+def give_back() -> None:
+    """Return to the system what was freed and allocators still hold: after work that had a whole corpus in memory."""
+    gc.collect()
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc alone has it
+    if trim is not None:
+        trim(0)
 
 
 class Spool:

@@ -37,7 +37,7 @@ from .files import fingerprint, locate_model, lock, remembered
 from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
 from .live import live_page
 from .making import check_student, make_student, running_teacher
-from .mapped import Joined, Prompted
+from .mapped import Joined, Prompted, give_back
 from .measure.hardware import peak_rss_mb
 from .measure.size import file_mb
 from .processes import check_launch, first, launched, leads, together, total, world
@@ -280,12 +280,16 @@ class EmbeddingRun:
             words = whole_words(self.lead.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed)
             save_prepared(made, self.folder.data)
+            counts = made.counts
+            del made
+            give_back()
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
             sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
-            return {**made.counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
+            return {**counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
         data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest
+        give_back()
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
         return data
 

@@ -13,6 +13,9 @@ from ..mapped import MappedTexts
 from .augment.account import write_report
 from .evaluation import EvaluationSet, load_set, save_set
 
+ROWS = 16384
+"""Rows of a group in the Parquet files."""
+
 
 @dataclass(frozen=True)
 class Translations:
@@ -121,7 +124,8 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
     import pyarrow.parquet
 
     arrays = [pyarrow.array(values, pyarrow.string()) for values in columns.values()]
-    pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), path)
+    # a reader holds a row group of a column at once
+    pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), path, row_group_size=ROWS)
 
 
 def _read(path: Path, names: list[str]) -> list[list[Any]]:
