@@ -49,8 +49,9 @@ def first_of_each(keys: np.ndarray) -> np.ndarray:
 
 
 def find(stored: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each wanted key is among the stored ones, int64 [n], and whether it is there, bool [n]."""
-    found, known = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    """Where each wanted key is among the stored ones, int [n], and whether it is there, bool [n]."""
+    small = len(stored) < 2**31
+    found, known = np.zeros(len(wanted), dtype=np.int32 if small else np.int64), np.zeros(len(wanted), dtype=bool)
     for part in range(PARTS):
         here, asked = _alike(stored, part), _alike(wanted, part)
         if len(here) and len(asked):

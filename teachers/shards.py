@@ -147,7 +147,7 @@ class Labelling:
                 self._pending = self._pending[~np.isin(self._wanted[self._pending], fresh)]
             taken, near = self._claims.others()
             self._owners = [*near, *far]
-            open_rows = self._pending[~np.isin(self._pending, mine)] if mine else self._pending
+            open_rows = np.delete(self._pending, np.searchsorted(self._pending, np.sort(mine))) if mine else self._pending
             rows = open_rows[_free(self._wanted, open_rows, np.concatenate([taken, elsewhere]), self._shard_size)]
             if not len(rows):
                 return None
@@ -192,7 +192,7 @@ class Labelling:
             path = self._store.keep(vectors, keys, self._shards)
         if self._mirror is not None:
             self._mirror.upload(path, shard.remote, keys)
-        self._pending = self._pending[~np.isin(self._pending, shard.rows)]
+        self._pending = np.delete(self._pending, np.searchsorted(self._pending, np.sort(shard.rows)))
 
     def _wait(self) -> None:
         if len(self._pending):

@@ -139,13 +139,13 @@ def _read(path: Path, names: list[str]) -> list[list[Any]]:
 
 
 def _stream(path: Path, name: str) -> Iterator[str]:
-    """The texts of a column, a few thousand at a time."""
+    """The texts of a column, a group of rows at a time: a reader of all groups keeps what it has read."""
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=4096, columns=[name], use_threads=False):
-                yield from batch.column(0).to_pylist()
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, columns=[name], use_threads=False).column(0).to_pylist()
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise _damaged(path, error) from error
 
