@@ -105,6 +105,7 @@ def stage_facts(
     seconds: float,
     best: tuple[int | None, float | None],
     resumed_at: int | None = None,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """What is told of a stage that was trained: `steps` of them done in `seconds`, the best one and its dev metric."""
     inner = getattr(plan.objective, "inner", None)
@@ -121,6 +122,7 @@ def stage_facts(
         "select_by": plan.select_by,
         "layer_map": [list(pair) for pair in inner.pairs] if inner is not None and inner.pairs else None,
         "stored_states": plan.states,
+        "compiled": compiled,
         "stopped": "early" if steps < length.steps else "planned end",
     }
 
@@ -248,7 +250,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             finally:
                 view.close()
         state = trainer.state
-    facts = stage_facts(
+    chosen = folder / "compile.json"
+    return stage_facts(
         stage,
         plan,
         length,
@@ -257,9 +260,8 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         seconds=time.perf_counter() - start,
         best=(state.best_global_step, state.best_metric),
         resumed_at=began or None,
+        compiled=chosen.exists() and bool(read_json(chosen)["value"]),
     )
-    chosen = folder / "compile.json"
-    return {**facts, "compiled": chosen.exists() and bool(read_json(chosen)["value"])}
 
 
 def _token_batches(recipe: Recipe, stage: StageSpec, rows: Rows) -> TokenBudgetBatches | None:
