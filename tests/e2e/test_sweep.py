@@ -25,17 +25,20 @@ def swept(home, recipe_file, tmp_path_factory):
     from teachers.store import EmbeddingStore
 
     read: list[int] = []
-    compute = EmbeddingStore._compute
+    label = EmbeddingStore.label
 
-    def counted(self, new, *rest):
-        read.append(len(new))
-        return compute(self, new, *rest)
+    def counted(self, texts, embed, **options):
+        def reading(some):
+            read.append(len(some))
+            return embed(some)
+
+        return label(self, texts, reading, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("DISTILL_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("distill.proving.measure_models", stopwatch.stand_in([]))
-        patch.setattr(EmbeddingStore, "_compute", counted)
+        patch.setattr(EmbeddingStore, "label", counted)
         sweep = distill.sweep_runs(recipe_file, [*SMALL, "student.layers=1,2"], out="swept")
     return Swept(sweep, read)
 
