@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save
+from torch import nn
 
 from students.cost import count_parameters
 from teachers.ensemble import EnsembleTeacher, principal_axes
@@ -114,32 +115,47 @@ def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def describe(teacher: EnsembleTeacher) -> str:
     """What several teachers are together, in words."""
-    names = [public_name(one.name) for one in teacher.members]
-    shown = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, teacher.shares, strict=True))
+    shown = weights_in_words([one.name for one in teacher.members], teacher.shares)
     how = "vectors side by side" if teacher.combine == "concatenate" else "the mean of the vectors"
-    return f"{how}, weights {shown}; {teacher.dim:,} numbers"
+    return f"{how}, {shown}; {teacher.dim:,} numbers"
 
 
-def several_facts(recipe: Recipe, teacher: EnsembleTeacher) -> dict[str, Any]:
-    """Facts of the stage `teacher`; parameters are those of all, language and licence what all have in common."""
-    counts = [count_parameters(one.model) for one in teacher.members]
+def weights_in_words(names: Sequence[str], shares: np.ndarray) -> str:
+    """The teachers, each with its share."""
+    return "weights " + ", ".join(f"{public_name(name)} {share:.3g}" for name, share in zip(names, shares, strict=True))
+
+
+def several_facts(teacher: EnsembleTeacher) -> dict[str, Any]:
+    """Facts of the stage `teacher`."""
+    each = [{"dim": one.dim, "max_length": one.max_length, "prompt": one.prompt} for one in teacher.members]
     return {
-        **shared_card([spec.model for spec in recipe.teacher.every]),
-        "model": " + ".join(public_name(one.name) for one in teacher.members),
+        **facts_of_each([one.name for one in teacher.members], [one.model for one in teacher.members], each),
         "dim": teacher.dim,
         "max_length": teacher.max_length,
         "normalizes": teacher.normalizes,
         "prompt": teacher.prompt,
         "weights": teacher.shares.tolist(),
-        "teachers": [
-            {"model": public_name(one.name), "dim": one.dim, "max_length": one.max_length, "prompt": one.prompt, **count}
-            for one, count in zip(teacher.members, counts, strict=True)
-        ],
+    }
+
+
+def facts_of_each(names: Sequence[str], models: Sequence[nn.Module], each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several teachers of any kind tell: parameters are those of all, language and licence what all have in common.
+
+    Args:
+        names: of the models, as a recipe has them.
+        models: to count the parameters of.
+        each: what else is told of each of them.
+    """
+    shown, counts = [public_name(name) for name in names], [count_parameters(model) for model in models]
+    return {
+        **shared_card(names),
+        "model": " + ".join(shown),
+        "teachers": [{"model": name, **own, **count} for name, own, count in zip(shown, each, counts, strict=True)],
         **{name: sum(count[name] for count in counts) for name in counts[0]},
     }
 
 
-def shared_card(names: list[str]) -> dict[str, str]:
+def shared_card(names: Sequence[str]) -> dict[str, str]:
     """Language and licence that the cards of all these models name alike; where licences differ, that is told.
 
     Args:

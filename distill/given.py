@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from teachers.load import Teacher, as_teacher
 from teachers.spec import TeacherSpec
 
 from .data.evaluation import EvaluationSet, RetrievalSet, ScoredPairs, TransferSet, TranslationSet
+from .data.hub import read_commits
 from .errors import DataError, ModelError
 from .files import expand, sha256_file
 from .recipe_load import Overrides
@@ -112,6 +114,13 @@ def given_sets(evaluate: object) -> dict[str, EvaluationSet]:
             got = f"{type(pairs).__name__}: {error}"
             raise DataError("this is no labelled set", where=f"evaluate['{name}']", got=got, expected=expected) from error
     return found
+
+
+def source_facts(names: Iterable[str]) -> dict[str, Any]:
+    """What the stage `data` tells of its sources: {"sources"}, a file without its folder; {"hub"}, the commits that were read."""
+    sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
+    read = read_commits()
+    return {"sources": sources, **({"hub": read} if read else {})}
 
 
 def source_key(source: str) -> str:

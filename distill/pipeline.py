@@ -26,7 +26,6 @@ from .augmenting import run_key, run_mask
 from .combining import several_facts, several_signals
 from .data.augment.vocabulary import whole_words
 from .data.evaluation import EvaluationSet, set_values, sources_of_set
-from .data.hub import read_commits
 from .data.prepare import PreparedData, prepare
 from .data.saved import load_prepared
 from .data.saved import save as save_prepared
@@ -34,7 +33,7 @@ from .errors import UserError
 from .evaluate.suite import select_metric
 from .export.onnx import check_presets
 from .files import fingerprint, locate_model, lock, remembered
-from .given import given_sentences, given_sets, given_teacher, source_key, split_objects
+from .given import given_sentences, given_sets, given_teacher, source_facts, source_key, split_objects
 from .live import live_page
 from .making import check_student, make_student, running_teacher
 from .mapped import Joined, Prompted, give_back
@@ -235,7 +234,7 @@ class EmbeddingRun:
 
     def _teacher_facts(self) -> dict[str, Any]:
         if isinstance(self.teacher, EnsembleTeacher):
-            return several_facts(self.recipe, self.teacher)
+            return several_facts(self.teacher)
         config = self.teacher.model[0].auto_model.config
         place = Path(locate_model(self.recipe.teacher.model)) if not self.given["teacher"] else None
         return {
@@ -284,8 +283,7 @@ class EmbeddingRun:
             del made
             give_back()
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
-            sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
-            return {**counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
+            return {**counts, **source_facts(names)}
 
         facts = self.folder.stage("data", inputs, ["data"], work)
         data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest

@@ -24,7 +24,8 @@ class Predictions:
     """
 
     def __init__(self, model: nn.Module, task: str, order: np.ndarray | None) -> None:
-        self.model, self.task, self.order = model, task, order
+        self.model, self.task = model, task
+        self.order = None if order is None else torch.as_tensor(order)
 
     def raw(self, inputs: dict[str, Tensor]) -> Tensor:
         """Logits in the shape of `model_logits`, in the model's own order."""
@@ -35,8 +36,10 @@ class Predictions:
         device = inputs["input_ids"].device
         if self.model.training or next(self.model.parameters()).device != device:
             self.model.to(device).eval()
-        found = self.raw(inputs)
-        return found if self.order is None else found[..., torch.as_tensor(self.order, device=device)]
+        if self.order is None:
+            return self.raw(inputs)
+        self.order = self.order.to(device)  # moved once, not at every step
+        return self.raw(inputs)[..., self.order]
 
 
 def says_live(recipe: Recipe, parts: Sequence[Features], *, student: int, teacher: int) -> bool:
@@ -52,5 +55,5 @@ def says_live(recipe: Recipe, parts: Sequence[Features], *, student: int, teache
     stages = [{loss.name for loss in stage.losses} for stage in recipe.stages]
     compared = [names for names in stages if names & COMPARING]
     beside = recipe.train.store_states is None and recipe.train.engine == "trainer"
-    whole = recipe.task in BY_TOKEN or student >= teacher or all(int(max(part.lengths)) < student for part in parts)
+    whole = recipe.task in BY_TOKEN or student >= teacher or all(int(np.max(part.lengths)) < student for part in parts)
     return beside and whole and bool(compared) and all(names & STATES for names in compared)

@@ -17,12 +17,11 @@ from teachers.origin import card_fields
 
 from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
-from ..data.hub import read_commits
 from ..evaluate.outputs import unpadded
 from ..evaluate.scoring import Scorer, make_collator, make_features
 from ..export.onnx import check_presets
 from ..files import fingerprint, locate_model
-from ..given import source_key
+from ..given import source_facts, source_key
 from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
 from ..processes import in_turn, leads, world
@@ -106,9 +105,7 @@ class TaskRun:
                 full, report = add_variants(data, variants, mask, self.recipe.seed)
             save_task_data(full, self.folder.data, report)
             made.append(full)
-            names = [s.source for s in spec.train]
-            sources = [Path(name).name if Path(name).is_absolute() else name for name in names]
-            return {**full.counts, "sources": sources, **({"hub": read} if (read := read_commits()) else {})}
+            return {**full.counts, **source_facts(s.source for s in spec.train)}
 
         self.folder.stage("data", inputs, ["data"], work)
         if made:

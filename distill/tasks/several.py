@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from students.cost import count_parameters
 from teachers.ensemble import average_logits, confidence_weights, shares
 from teachers.heads import HeadModel
 from teachers.spec import TeacherSpec
 
-from ..combining import shared_card
+from ..combining import facts_of_each, weights_in_words
 from ..data.examples import LabelSet, TextExamples
 from ..errors import ModelError
 from ..evaluate.outputs import run_over, torch_predict
@@ -106,25 +105,20 @@ class Several:
         return self.together(said)
 
     def facts(self) -> dict[str, Any]:
-        """Facts of the stage `teacher`; parameters are those of all, language and licence what all have in common."""
-        counts = [count_parameters(head.model) for head in self.members]
-        each = zip(self.members, counts, strict=True)
+        """Facts of the stage `teacher`."""
+        each = [{"max_length": head.max_length} for head in self.members]
         return {
-            **shared_card([head.name for head in self.members]),
-            "model": " + ".join(public_name(head.name) for head in self.members),
+            **facts_of_each([head.name for head in self.members], [head.model for head in self.members], each),
             "max_length": self.max_length,
             "weights": self.shares.tolist() if self.combine == "mean" else None,
-            "teachers": [{"model": public_name(head.name), "max_length": head.max_length, **count} for head, count in each],
-            **{name: sum(count[name] for count in counts) for name in counts[0]},
         }
 
     def describe(self) -> str:
         """What they are together, in words."""
-        names = [public_name(head.name) for head in self.members]
+        names = [head.name for head in self.members]
         if self.combine == "confidence":
-            return f"the mean of {', '.join(names)}, weighted row by row by confidence"
-        weights = ", ".join(f"{name} {share:.3g}" for name, share in zip(names, self.shares, strict=True))
-        return f"the mean of {len(names)}, weights {weights}"
+            return f"the mean of {', '.join(map(public_name, names))}, weighted row by row by confidence"
+        return f"the mean of {len(names)}, {weights_in_words(names, self.shares)}"
 
 
 def join_heads(

@@ -95,15 +95,15 @@ class TaskObjective(Objective):
             {"loss": scalar, "<loss name>": weighted part, detached, for each loss}; the parts add up to the loss.
         """
         logits = model_logits(self.student, features, self.task)
-        live = self.inner is not None and self.inner.says is not None
-        if self.inner is not None and live:
-            teacher_logits = self.inner.run_teacher(features)
+        ran = False
+        if self.inner is not None and self.inner.says is not None:
+            teacher_logits, ran = self.inner.run_teacher(features), True
         parts: dict[str, Tensor] = {}
         for spec in self.losses:
             weight = weight_of(spec, self.progress, replaced=self.textbrewer)
             parts[spec.name] = weight * self._prediction(spec, logits, teacher_logits, features)
         if self.inner is not None:
-            parts |= self.inner(features, self.progress, ran=live)
+            parts |= self.inner(features, self.progress, ran=ran)
         return total(parts)
 
     def _prediction(self, spec: LossSpec, ours: Tensor, theirs: Tensor | None, features: Mapping[str, Tensor]) -> Tensor:
