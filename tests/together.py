@@ -63,7 +63,6 @@ def _embedding(*, stages: list[dict[str, Any]], **values: Any) -> Callable[[Path
     import torch
     import toystudent
 
-    from distill.train.engine import TrainingData, train_student
     from distill.train.inner import InnerTeacher
 
     masked = any("mlm" in stage["losses"] for stage in stages)
@@ -84,15 +83,7 @@ def _embedding(*, stages: list[dict[str, Any]], **values: Any) -> Callable[[Path
         inner = InnerTeacher(teacher[0].auto_model)
 
     def train(home: Path) -> dict[str, Any]:
-        return train_student(
-            recipe,
-            student,
-            TrainingData(texts, dev, lambda rows: vectors[0][rows], vectors[1]),
-            teacher_normalizes=True,
-            work=home / "work",
-            log=home / "log.jsonl",
-            inner=inner,
-        )
+        return toystudent.train(recipe, student, home, (texts, dev), vectors, inner)
 
     return train
 

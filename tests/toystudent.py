@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 STAGE = {"losses": ["embedding_cosine", "similarity_matrix"], "epochs": 3, "batch_size": 8, "learning_rate": 1e-3}
@@ -41,4 +42,27 @@ def student(recipe: Any, start: Any, projection: str = "drop") -> Any:
         teacher_prompt="",
         max_length=64,
         seed=recipe.seed,
+    )
+
+
+def train(recipe: Any, student: Any, home: Path, parts: Sequence[Sequence[str]], vectors: Sequence[Any], inner: Any) -> Any:
+    """Train a student in `home`: the log is log.jsonl there. Returns the facts.
+
+    Args:
+        recipe, student: of this module.
+        home: folder.
+        parts: texts for training and for dev.
+        vectors: the teacher's, of both.
+        inner: the teacher beside.
+    """
+    from distill.train.engine import TrainingData, train_student
+
+    return train_student(
+        recipe,
+        student,
+        TrainingData(*parts, lambda rows: vectors[0][rows], vectors[1]),
+        teacher_normalizes=True,
+        work=home / "work",
+        log=home / "log.jsonl",
+        inner=inner,
     )

@@ -5,66 +5,22 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from labellers import label_in_three
 
 from distill.errors import RunError
-from teachers import store as module
 from teachers.claims import Claims
 from teachers.store import EmbeddingStore
 
 KEYS = np.array([b"a" * 16, b"b" * 16], dtype="S16")
 
-LABELLER = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-from teachers.store import EmbeddingStore
-folder, log, stop = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-texts = [f"text {number}" for number in range(200)]
-shards = 0
-def embed(batch):
-    global shards
-    if shards == stop:
-        os.kill(os.getpid(), signal.SIGKILL)
-    shards += 1
-    time.sleep(0.05)
-    with log.open("a", encoding="utf-8") as stream:
-        stream.writelines(f"{text}\\n" for text in batch)
-    return np.stack([np.full(2, int(text.split()[1]), dtype=np.float32) for text in batch])
-while not (log.parent / "go").exists():
-    time.sleep(0.01)
-rows = EmbeddingStore(folder, {"weights": "abc"}, 2).label(texts, embed, shard_size=10)
-assert rows.gather(np.arange(200))[:, 0].tolist() == list(range(200))
-print(rows.new_sentences)
-"""
-
 
 def test_three_processes_share_the_work_and_a_kill_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
-    logs = [tmp_path / f"log-{number}" for number in range(3)]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", LABELLER, str(tmp_path / "cache"), str(log), str(stop)],
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-        for log, stop in zip(logs, (2, -1, -1), strict=True)
-    ]
-    (tmp_path / "go").touch()
-    said = [process.communicate(timeout=120)[0] for process in started]
-    assert [process.returncode for process in started] == [-signal.SIGKILL, 0, 0]
-    seen = [log.read_text().splitlines() for log in logs]
-    assert len(seen[0]) == 20, "the killed one finished two shards and was at its third"
-    assert sorted(text for part in seen for text in part) == sorted(f"text {number}" for number in range(200))
-    assert [int(count) for count in said[1:]] == [len(part) for part in seen[1:]]
+    seen = label_in_three(tmp_path, [tmp_path / "cache"] * 3, None, 0.05)
     assert min(map(len, seen)) >= 10
     assert not list((tmp_path / "cache").rglob("claims/*"))
 

@@ -6,8 +6,6 @@ import itertools
 import json
 import logging
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,10 +18,11 @@ import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from labellers import label_in_three
 
 from distill.errors import RunError, UserError
 from distill.files import sha256_folder
-from teachers import leases, line, mirror
+from teachers import leases, line
 from teachers.leases import Leases
 from teachers.line import Line
 from teachers.remote import Remote, check_url
@@ -141,53 +140,9 @@ def test_what_was_labelled_without_the_place_is_put_there(tmp_path: Path, any_ur
     assert label(tmp_path / "b", any_url)[0] == []
 
 
-MACHINE = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-from teachers import leases
-from teachers.store import EmbeddingStore
-leases.BEAT, leases.LEASE = 0.2, 2.0
-home, url, log, stop = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
-texts = [f"text {number}" for number in range(200)]
-shards = 0
-def embed(batch):
-    global shards
-    if shards == stop:
-        time.sleep(0.5)  # the shard before is put there meanwhile
-        os.kill(os.getpid(), signal.SIGKILL)
-    shards += 1
-    time.sleep(0.1)
-    with log.open("a", encoding="utf-8") as stream:
-        stream.writelines(f"{text}\\n" for text in batch)
-    return np.stack([np.full(2, int(text.split()[1]), dtype=np.float32) for text in batch])
-while not (log.parent / "go").exists():
-    time.sleep(0.01)
-rows = EmbeddingStore(home, {"weights": "abc"}, 2, url).label(texts, embed, shard_size=10)
-assert rows.gather(np.arange(200))[:, 0].tolist() == list(range(200))
-print(rows.new_sentences)
-"""
-
-
 def test_three_machines_share_the_work_and_a_kill_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(mirror.__file__).parents[1])}
-    logs = [tmp_path / f"log-{number}" for number in range(3)]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", MACHINE, str(tmp_path / f"home-{number}"), f"file://{tmp_path}/bucket", str(log), str(stop)],
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-        for number, (log, stop) in enumerate(zip(logs, (2, -1, -1), strict=True))
-    ]
-    (tmp_path / "go").touch()
-    said = [process.communicate(timeout=120)[0] for process in started]
-    assert [process.returncode for process in started] == [-signal.SIGKILL, 0, 0]
-    seen = [log.read_text().splitlines() for log in logs]
-    assert len(seen[0]) == 20, "the killed one finished two shards and was at its third"
-    assert sorted(text for part in seen for text in part) == sorted(f"text {number}" for number in range(200))
-    assert [int(count) for count in said[1:]] == [len(part) for part in seen[1:]]
+    homes = [tmp_path / f"home-{number}" for number in range(3)]
+    label_in_three(tmp_path, homes, f"file://{tmp_path}/bucket", 0.1)
     assert not list((tmp_path / "bucket").rglob("claims/*"))
 
 

@@ -22,7 +22,6 @@ from distill.data.tokens import TokenizedSentences
 from distill.errors import UserError
 from distill.train import compiling
 from distill.train.compiling import CompiledLayers, Trial, compile_stage, layers_of, trial_batches
-from distill.train.engine import TrainingData, train_student
 from distill.train.inner import InnerTeacher
 from distill.train.objective import EmbeddingObjective
 
@@ -264,15 +263,7 @@ def test_a_compiled_training_has_the_loss_curve_of_a_plain_one(tmp_path):
         recipe = toystudent.recipe(2, [{"losses": ["embedding_cosine", "hidden_mse"]}], compile=asked, dropout=0.0)
         student = toystudent.student(recipe, tiny.sentence_transformer(layers=4, seed=5))
         home = tmp_path / str(asked)
-        facts = train_student(
-            recipe,
-            student,
-            TrainingData(texts, dev, lambda rows: vectors[0][rows], vectors[1]),
-            teacher_normalizes=True,
-            work=home / "work",
-            log=home / "log.jsonl",
-            inner=InnerTeacher(teacher[0].auto_model),
-        )
+        facts = toystudent.train(recipe, student, home, (texts, dev), vectors, InnerTeacher(teacher[0].auto_model))
         assert facts["compile"] is facts["stages"][0]["compiled"] is asked
         lines = [json.loads(line) for line in (home / "log.jsonl").read_text().splitlines()]
         curves.append([line["loss"] for line in lines if "loss" in line])
