@@ -194,6 +194,7 @@ class Worker:
         if self._teacher is not None:
             return
         from teachers.load import load_teacher
+        from teachers.precision import resolve
 
         host = f"Ray worker on {socket.gethostname()}"
         try:
@@ -214,12 +215,12 @@ class Worker:
                 expected="weights, tokenizer and settings as on the machine that asks",
                 hint="copy the model folder anew, or name a commit in teacher.revision",
             )
-        self._teacher = teacher
+        self._teacher, self._precision = teacher, resolve(self._spec.precision)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of some texts, float32 [n, d]."""
         self.load()
-        vectors: np.ndarray = self._teacher.embed(texts, batch_size=self._spec.batch_size)
+        vectors: np.ndarray = self._teacher.embed(texts, batch_size=self._spec.batch_size, precision=self._precision)
         return vectors
 
 

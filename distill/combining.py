@@ -13,6 +13,7 @@ from torch import nn
 from students.cost import count_parameters
 from teachers.ensemble import EnsembleTeacher, principal_axes
 from teachers.origin import FIELDS, card_fields
+from teachers.precision import Precision, keyed
 from teachers.spec import TeacherSpec
 
 from .data.saved import PreparedData
@@ -38,6 +39,7 @@ def several_signals(
     teacher: EnsembleTeacher,
     data: PreparedData,
     trained_on: Mapping[str, str],
+    precision: Precision,
     crowd: Callable[[TeacherSpec, dict[str, Any]], Crowd] | None = None,
 ) -> tuple[JoinedSignals, dict[str, Any]]:
     """The stages `signals` and, where the vectors are brought to a width, `pca`; `teacher` has its axes then.
@@ -48,6 +50,7 @@ def several_signals(
         teacher: the teachers.
         data: sentences for training and dev.
         trained_on: hashes of their files.
+        precision: numbers inside the teachers' matrix products.
         crowd: gives, for a teacher and its fingerprint, who is asked instead of it.
 
     Returns:
@@ -58,10 +61,14 @@ def several_signals(
     """
     note(f"teacher: {describe(teacher)}")
     each = [one.fingerprint() for one in teacher.members]
-    crowds = None if crowd is None else [crowd(spec, key) for spec, key in zip(recipe.teacher.every, each, strict=True)]
+    specs = [spec.model_copy(update={"precision": precision}) for spec in recipe.teacher.every]
+    crowds = None if crowd is None else [crowd(spec, key) for spec, key in zip(specs, each, strict=True)]
     size = recipe.teacher.batch_size
-    parts, work = labelling_of_each(teacher, data.train_goals, data.dev_goals, batch_size=size, crowds=crowds)
-    facts = folder.stage("signals", {"teachers": each, "data": dict(trained_on)}, [], work)
+    parts, work = labelling_of_each(
+        teacher, data.train_goals, data.dev_goals, batch_size=size, precision=precision, crowds=crowds
+    )
+    told = {"teachers": [keyed(key, precision) for key in each], "data": dict(trained_on)}
+    facts = folder.stage("signals", told, [], work)
     key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
     if teacher.width is not None:
         width = teacher.width

@@ -19,6 +19,7 @@ from students.spec import LayersSpec
 from teachers.ensemble import AnyTeacher, EnsembleTeacher, load_ensemble
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
+from teachers.precision import keyed, resolve
 from teachers.remote import check_url, signals_url
 from teachers.spec import TeacherSpec
 
@@ -161,6 +162,7 @@ class EmbeddingRun:
         self.folder = folder
         self.given = dict.fromkeys(("teacher", "train", "evaluate"), False) | dict(given)
         self.cluster = cluster
+        self.precision = resolve(recipe.teacher.precision)
         self.tuned: Path | None = None
         self.signal_key: dict[str, Any] = {}
 
@@ -293,12 +295,12 @@ class EmbeddingRun:
 
     def _signals(self, data: PreparedData) -> Signals | JoinedSignals:
         """What the teacher says of each text, once, from the cache where it is there."""
-        spec = self.recipe.teacher.model_copy(update={"finetune": None})
+        spec = self.recipe.teacher.model_copy(update={"finetune": None, "precision": self.precision})
         if self.tuned is not None:
             spec = spec.model_copy(update={"model": str(self.tuned.resolve()), "revision": None, "prompt": self.teacher.prompt})
         crowd = None if self.cluster is None else self.cluster.teacher
         if isinstance(self.teacher, EnsembleTeacher):
-            joined, key = several_signals(self.recipe, self.folder, self.teacher, data, self._trained_on(), crowd)
+            joined, key = several_signals(self.recipe, self.folder, self.teacher, data, self._trained_on(), self.precision, crowd)
             self.teacher_key, self.signal_key = self.teacher.fingerprint(), key  # with the axes that were found
             return joined
         found, work = labelling(
@@ -308,9 +310,11 @@ class EmbeddingRun:
             data.dev_goals,
             name="the teacher",
             batch_size=spec.batch_size,
+            precision=self.precision,
             crowd=None if crowd is None else crowd(spec, self.teacher_key),
         )
-        facts = self.folder.stage("signals", {"teacher": self.teacher_key, "data": self._trained_on()}, [], work)
+        inputs = {"teacher": keyed(self.teacher_key, self.precision), "data": self._trained_on()}
+        facts = self.folder.stage("signals", inputs, [], work)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found
 
@@ -319,17 +323,20 @@ class EmbeddingRun:
         if all(stage.toward == "teacher" for stage in self.recipe.stages):
             return None
         name = self.recipe.student.start
-        start, spec = as_teacher(self.start, name), TeacherSpec(model=name, batch_size=self.recipe.teacher.batch_size)
+        size = self.recipe.teacher.batch_size
+        start, spec = as_teacher(self.start, name), TeacherSpec(model=name, batch_size=size, precision=self.precision)
         found, work = labelling(
             start,
             self.start_key,
             Joined(data.train, data.start),
             data.dev,
             name="the start model",
-            batch_size=spec.batch_size,
+            batch_size=size,
+            precision=self.precision,
             crowd=self.cluster.teacher(spec, self.start_key) if self.cluster is not None else None,
         )
-        self.folder.stage("start signals", {"start": self.start_key, "data": self._trained_on()}, [], work)
+        inputs = {"start": keyed(self.start_key, self.precision), "data": self._trained_on()}
+        self.folder.stage("start signals", inputs, [], work)
         return found
 
     def _trained_on(self) -> dict[str, str]:
@@ -399,7 +406,7 @@ class EmbeddingRun:
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
-        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), **chosen})
+        self.recipe = recipe.resolved(train=chosen, teacher={"precision": self.precision})
         folder.write_recipe(self.recipe)
         student = trained[0] if trained else self._build(tuple(facts["layers"]) or None)
         if not trained:

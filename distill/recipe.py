@@ -6,6 +6,7 @@ and it runs again as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
@@ -395,3 +396,8 @@ class Recipe(Schema):
     def with_values(self, **values: Any) -> Recipe:
         """A copy with top-level parts replaced, validated again."""
         return Recipe.model_validate({**self.to_dict(), **values})
+
+    def resolved(self, **chosen: Mapping[Any, Any]) -> Recipe:
+        """A copy with what a run has chosen by itself, part by part: `resolved(train={"precision": "bf16"})`."""
+        parts = self.to_dict()
+        return self.with_values(**{name: {**parts[name], **values} for name, values in chosen.items()})

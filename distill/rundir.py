@@ -73,7 +73,8 @@ class RunDir:
             self.manifest = self._read(force=force)
             before = self.manifest.get("asked", {})
             if before != asked and asked == self.manifest.get("resolved"):
-                recipe = recipe.with_values(train=before["train"])
+                asked_for = {"precision": before["teacher"].get("precision", "fp32")}
+                recipe = recipe.with_values(train=before["train"]).resolved(teacher=asked_for)
                 asked = hidden(recipe.to_dict())
             made = any(entry["outputs"] for entry in self.manifest.get("stages", []))
             if before != asked and made:

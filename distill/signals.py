@@ -9,6 +9,7 @@ import numpy as np
 
 from teachers.ensemble import EnsembleTeacher
 from teachers.load import Teacher
+from teachers.precision import Precision, keyed
 from teachers.remote import signals_url
 from teachers.store import EmbeddingStore, StoredRows
 
@@ -127,6 +128,7 @@ def labelling(
     *,
     name: str,
     batch_size: int,
+    precision: Precision = "fp32",
     crowd: Crowd | None = None,
 ) -> tuple[Signals, Callable[[], dict[str, Any]]]:
     """Embeddings of training and dev sentences by one model, and the work that makes them.
@@ -137,28 +139,33 @@ def labelling(
         train, dev: the sentences that it reads.
         name: of the model in notes.
         batch_size: sentences per forward.
-        crowd: asked instead of the model.
+        precision: numbers inside its matrix products.
+        crowd: asked instead of the model, in the same precision.
 
     Returns:
         The signals, which do the work when they are first asked for, and the work itself, which returns facts:
         {"computed", "reused", "train_sha256", "dev_sha256"}.
     """
-    store = EmbeddingStore(cache_dir(), key, teacher.dim, signals_url())
+    store = EmbeddingStore(cache_dir(), keyed(key, precision), teacher.dim, signals_url())
     found: list[StoredRows] = []
+
+    def embed(batch: Sequence[str]) -> np.ndarray:
+        return teacher.embed(batch, batch_size=batch_size, precision=precision)
 
     def label() -> None:
         for texts in (train, dev):
             if crowd is not None:
                 found.append(store.label(texts, crowd.embed, progress=track, workers=crowd.count))
             else:
-                found.append(store.label(texts, lambda batch: teacher.embed(batch, batch_size=batch_size), progress=track))
+                found.append(store.label(texts, embed, progress=track))
 
     def work() -> dict[str, Any]:
         label()
         here, every = sum(rows.new_sentences for rows in found), sum(rows.new_sentences + rows.reused for rows in found)
         computed = total(here)
+        how = "" if precision == "fp32" else f" in {precision}"
         reused = every - computed
-        note(f"signals: {computed:,} sentences through {name}, {reused:,} from the cache")
+        note(f"signals: {computed:,} sentences through {name}{how}, {reused:,} from the cache")
         return {"computed": computed, "reused": reused, "train_sha256": found[0].sha256(), "dev_sha256": found[1].sha256()}
 
     return Signals(found, label), work
@@ -170,13 +177,14 @@ def labelling_of_each(
     dev: Sequence[str],
     *,
     batch_size: int,
+    precision: Precision = "fp32",
     crowds: Sequence[Crowd] | None = None,
 ) -> tuple[list[Signals], Callable[[], dict[str, Any]]]:
     """The same of several teachers, each with the store that it has as the only teacher of a run.
 
     Args:
         teacher: the teachers.
-        train, dev, batch_size: as in `labelling`.
+        train, dev, batch_size, precision: as in `labelling`.
         crowds: asked instead of the models, one for each.
 
     Returns:
@@ -185,7 +193,16 @@ def labelling_of_each(
     """
     asked: Sequence[Crowd | None] = crowds or [None] * len(teacher.members)
     made = [
-        labelling(one, one.fingerprint(), train, dev, name=public_name(one.name), batch_size=batch_size, crowd=crowd)
+        labelling(
+            one,
+            one.fingerprint(),
+            train,
+            dev,
+            name=public_name(one.name),
+            batch_size=batch_size,
+            precision=precision,
+            crowd=crowd,
+        )
         for one, crowd in zip(teacher.members, asked, strict=True)
     ]
 

@@ -19,6 +19,7 @@ from distill.positions import position_limit
 
 from .fingerprint import model_fingerprint, tokenizer_sha256
 from .folder import check_folder, download, transformer_folder
+from .precision import Precision, products
 from .signal import TeacherSignal
 from .spec import TeacherSpec
 
@@ -142,7 +143,9 @@ class Teacher:
         embedding = self.model(features)["sentence_embedding"][:, : self.dim].float()
         return TeacherSignal(tokenizer_id=tokenizer_sha256(self.model), embedding=embedding, attention_mask=mask)
 
-    def embed(self, texts: Sequence[str], batch_size: int = 32, progress: bool = False) -> np.ndarray:
+    def embed(
+        self, texts: Sequence[str], batch_size: int = 32, progress: bool = False, precision: Precision = "fp32"
+    ) -> np.ndarray:
         """Sentence vectors, in the order of `texts`, computed in batches of similar length.
 
         The last bits of a vector depend on the texts it was batched with, since padding changes the shape of the
@@ -152,13 +155,15 @@ class Teacher:
             texts: sentences, without the prompt.
             batch_size: sentences per forward.
             progress: show the library's progress bar.
+            precision: numbers inside the matrix products.
 
         Returns:
             float32 [len(texts), dim]; [0, dim] for no texts.
         """
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
-        vectors = self.model.encode(list(texts), batch_size=batch_size, prompt=self.prompt, show_progress_bar=progress)
+        with products(precision, self.model.device):
+            vectors = self.model.encode(list(texts), batch_size=batch_size, prompt=self.prompt, show_progress_bar=progress)
         return np.asarray(vectors, dtype=np.float32)
 
     def fingerprint(self) -> dict[str, Any]:

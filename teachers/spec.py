@@ -115,6 +115,8 @@ class TeacherSpec(BaseModel):
         max_length: longest input in tokens; None keeps the model's own.
         revision: hub commit, tag or branch.
         batch_size: sentences per forward when the teacher labels text.
+        precision: numbers inside the matrix products when the teacher labels text; `auto` is bf16 where the device multiplies
+            it itself, else fp32. What is measured of a teacher is measured in fp32.
         finetune: train it for the task first; None takes it as it is. A sentence encoder is trained in `stages`.
     """
 
@@ -129,6 +131,7 @@ class TeacherSpec(BaseModel):
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     revision: str | None = None
     batch_size: StrictInt = Field(default=32, ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     finetune: FinetuneSpec | SentenceFinetuneSpec | None = None
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from teachers.heads import HeadModel
+from teachers.precision import Precision, keyed, products
 from teachers.remote import signals_url
 from teachers.state_rows import row_key
 from teachers.store import EmbeddingStore
@@ -40,6 +41,7 @@ def teacher_logits(
     content: object,
     *,
     batch_size: int,
+    precision: Precision = "fp32",
     ids: Tensor | None = None,
     said: Mapping[bytes, np.ndarray] = MappingProxyType({}),
 ) -> list[np.ndarray]:
@@ -54,6 +56,7 @@ def teacher_logits(
         collate: for the teacher.
         content: JSON values that tell these rows from others, where every token has logits.
         batch_size: rows per forward.
+        precision: numbers inside the teacher's matrix products.
         ids: the teacher's id of each token id of the rows, where these are of a trimmed vocabulary.
         said: what the teacher has said of rows just now, by `row_key` of its inputs: these it is not asked again.
 
@@ -62,7 +65,13 @@ def teacher_logits(
     """
     head.model.eval()
     device = next(head.model.parameters()).device
-    predict = torch_predict(lambda batch: model_logits(head.model, _as_teachers(batch, ids), task), device)
+    key = keyed(key, precision)
+
+    def logits(batch: Mapping[str, Tensor]) -> Tensor:
+        with products(precision, device):
+            return model_logits(head.model, _as_teachers(batch, ids), task)
+
+    predict = torch_predict(logits, device)
     if task not in BY_TOKEN:
         outputs = int(head.model.config.num_labels) if order is None else len(order)
         ask = _Asked(predict, features, collate, batch_size, ids, said)

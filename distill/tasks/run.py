@@ -14,6 +14,7 @@ from students.cost import count_parameters
 from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
 from teachers.heads import CLASSES, HeadModel, head_options, load_head
 from teachers.origin import card_fields
+from teachers.precision import keyed, resolve
 
 from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
@@ -58,6 +59,7 @@ class TaskRun:
         self.recipe = recipe
         self.folder = folder
         self.teacher_folder: Path | None = None
+        self.precision = resolve(recipe.teacher.precision)
         self.several: Several | None = None
 
     def go(self) -> Report:
@@ -293,6 +295,7 @@ class TaskRun:
                         make_collator(recipe.task, reader.tokenizer),
                         content,
                         batch_size=recipe.teacher.batch_size,
+                        precision=self.precision,
                         ids=ids,
                         said=said,
                     )
@@ -308,7 +311,7 @@ class TaskRun:
             "seed": recipe.seed,
             "task": recipe.task,
             "start": None if self.start is self.teacher else head_key(self.start, None),
-            "teacher": self.teacher_key,
+            "teacher": keyed(self.teacher_key, self.precision),
             "student": recipe.student.model_dump(mode="json", by_alias=True),
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
@@ -333,7 +336,7 @@ class TaskRun:
 
         facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
         chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
-        self.recipe = recipe.with_values(train={**recipe.train.model_dump(mode="json"), **chosen})
+        self.recipe = recipe.resolved(train=chosen, teacher={"precision": self.precision})
         folder.write_recipe(self.recipe)
         if not trained:
             student.model, student.tokenizer = load_head_student(folder.student, CLASSES[recipe.task])

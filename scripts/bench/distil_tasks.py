@@ -85,7 +85,7 @@ def one(
         "name": f"{name}-{seed}",
         "seed": seed,
         "task": TASKS[row["set"]],
-        "teacher": {"model": teacher_of(row, data, models, runs), "max_length": 128},
+        "teacher": {"model": teacher_of(row, data, models, runs), "max_length": 128, "precision": "auto"},
         "data": {"train": "x", "dev": {"share": 0.1}},
         "student": student,
         "stages": row["stages"],

@@ -20,9 +20,9 @@ class Teacher:
         self.dim = self.real.dim
         self.seen = []
 
-    def embed(self, texts, batch_size):
+    def embed(self, texts, batch_size, precision):
         self.seen += texts
-        return self.real.embed(texts, batch_size=batch_size)
+        return self.real.embed(texts, batch_size=batch_size, precision=precision)
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def label(monkeypatch, tmp_path):
     """label() -> signals, work, teacher: of one cache."""
     monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
 
-    def make():
+    def make(**options):
         teacher = Teacher()
-        return *labelling(teacher, {"model": "tiny"}, TRAIN, DEV, name="the teacher", batch_size=4), teacher
+        return *labelling(teacher, {"model": "tiny"}, TRAIN, DEV, name="the teacher", batch_size=4, **options), teacher
 
     return make
 
@@ -74,3 +74,16 @@ def test_another_process_finds_them_in_the_cache(label):
         name: second[name] for name in ("train_sha256", "dev_sha256")
     }
     assert first["train_sha256"] != first["dev_sha256"]
+
+
+def test_each_precision_has_labels_of_its_own(label, capsys):
+    _, work, _ = label()
+    work()
+    signals, work, teacher = label(precision="bf16")
+    assert work()["computed"] == len(TRAIN) + len(DEV)  # none of the other's
+    assert "sentences through the teacher in bf16, 0 from the cache" in capsys.readouterr().err
+    expected = teacher.real.embed(TRAIN, precision="bf16")
+    got = signals.train.gather(np.arange(len(TRAIN)))
+    np.testing.assert_allclose(got, expected, atol=0.02)
+    assert np.abs(got - teacher.real.embed(TRAIN)).max() > 1e-4
+    assert label(precision="bf16")[1]()["computed"] == label()[1]()["computed"] == 0

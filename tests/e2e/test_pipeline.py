@@ -228,6 +228,18 @@ def test_another_student_reuses_the_teachers_signals(run, train, tmp_path, monke
     assert facts(tmp_path / "other", "signals")["reused"] == len(tiny.SENTENCES) - facts(run.path, "data")["removed_evaluation"]
 
 
+def test_labels_in_bf16_are_told_and_kept(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("teachers.precision.native_bf16", lambda: True)
+    place, asked = tmp_path / "bf16", ("train.max_steps=3", "teacher.precision=auto")
+    train(place, *asked)
+    assert facts(place, "signals")["computed"] > 0  # labels in fp32 are in the cache: they are others
+    assert distill.load_recipe(place / "recipe.yaml").teacher.precision == "bf16"
+    before = weights(place)
+    monkeypatch.setattr("teachers.load.Teacher.embed", lambda *a, **k: pytest.fail("a sentence went through the teacher again"))
+    train(place, *asked)
+    assert weights(place) == before
+
+
 def test_a_killed_run_ends_with_the_same_student(run, quick, tmp_path):
     """SIGKILL in the middle of training; the signals are in the cache, where both runs find them."""
     out = tmp_path / "killed"

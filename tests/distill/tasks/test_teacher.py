@@ -163,6 +163,18 @@ def asked_for(monkeypatch):
     return counts
 
 
+@pytest.mark.parametrize("task", ["classification", "tokens"])
+def test_each_precision_has_logits_of_its_own(task, heads, cache):
+    head = heads[task]
+    whole, half = ask(head, task), ask(head, task, precision="bf16")
+    assert all(row.dtype == np.float32 for row in half)
+    differences = [np.abs(one - other).max() for one, other in zip(whole, half, strict=True)]
+    assert 0 < max(differences) < 0.05
+    for asked, before in (("fp32", whole), ("bf16", half)):
+        for one, other in zip(ask(head, task, precision=asked), before, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_row_is_asked_once_whatever_the_data(heads, cache, monkeypatch):
     head, counts = heads["classification"], asked_for(monkeypatch)
     key, collate = head_key(head, None), make_collator("classification", head.tokenizer)
