@@ -133,7 +133,7 @@ class TaskRun:
         self.teacher = first
         if others:
             self.several = join_heads([first, *others], labels, recipe.data.labels, spec, recipe.task)
-            note(f"teacher: {self.several.describe()}; size and speed are told of the first alone")
+            note(f"teacher: {self.several.describe()}")
         if spec.finetune is None:
             check_trained(self.teacher)
         if self.several is not None:

@@ -15,9 +15,11 @@ import torch
 import distill
 from distill.data.examples import UNLABELLED, LabelSet, TextExamples
 from distill.errors import ModelError, RecipeError
+from distill.measure.size import file_mb
 from distill.recipe_check import check_recipe
 from distill.recipe_load import load_recipe
 from distill.tasks.several import Several, join_heads
+from students.cost import count_parameters
 from teachers.ensemble import average_logits, confidence_weights
 from teachers.heads import load_head
 from teachers.spec import TeacherSpec
@@ -193,7 +195,11 @@ def test_a_run_from_three_teachers_to_its_report(place, tmp_path, monkeypatch):
     parts = {"student": {"layers": 1, "from": "b"}, "train": {"precision": "fp32", "engine": "textbrewer"}}
     report = distill.run(recipe(teacher=teacher, **parts), out=out)
     assert report.teacher.model == "a + b + c"
-    assert "a alone" in " ".join(report.headline.notes)
+    teachers = report.model("teacher")
+    assert (teachers.models, teachers.path) == (3, "a + b + c")
+    assert teachers.file_mb == pytest.approx(sum(file_mb(place / name) for name in "abc"))
+    assert teachers.params == sum(count_parameters(load_head(name, "classification").model)["params"] for name in "abc")
+    assert any("those of all" in note for note in report.headline.notes)
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     assert {"teacher.model", "teacher.others.0.model", "teacher.others.1.model", "student.from"} <= manifest["inputs"].keys()
     told = pq.read_table(out / "predictions" / "test" / "teacher.parquet").to_pylist()
