@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from students.build import Student, save_student
 from teachers.ensemble import AnyTeacher, EnsembleTeacher
+from teachers.spec import TeacherSpec
 
 from .data.prepare import PreparedData
 from .errors import GateError
@@ -115,8 +117,13 @@ class Encoder:
             place = self.folder.work / "teacher"
             save_student(self.teacher.model, place)
             return Variant("teacher", "teacher", "torch", place)
-        spec = self.recipe.teacher
-        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
+        return named_teacher(self.recipe.teacher)
+
+
+def named_teacher(spec: TeacherSpec) -> Variant:
+    """The teacher that a recipe names, as a folder to measure; of several all, which are run one after the other."""
+    first, *more = (Variant("teacher", "teacher", "torch", locate_model(one.model), revision=one.revision) for one in spec.every)
+    return replace(first, more=tuple(more))
 
 
 class Proof:
@@ -225,6 +232,8 @@ class Proof:
             "cpu": environment()["cpu"],
             "text": sha256_file(expand(spec.text)) if spec.text else None,
         }
+        if self.recipe.teacher.others:
+            inputs["teachers"] = len(self.recipe.teacher.every)
         folder.stage("measure", inputs, ["measure.json"], work)
 
     def _report(self, parity: Mapping[str, Any]) -> Report:

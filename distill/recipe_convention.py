@@ -66,6 +66,18 @@ def convention_notes(stages: Sequence[Any]) -> list[str]:
     ]
 
 
+def engine_notes(recipe: Any) -> list[str]:
+    """What TextBrewer's engine makes of several teachers that do not have the same say, told before a run."""
+    spec = recipe.teacher
+    if recipe.train.engine != "textbrewer" or not spec.others or spec.alike:
+        return []
+    asked = "teacher.combine confidence" if spec.combine == "confidence" else "teacher.weights"
+    return [
+        f"{asked}: TextBrewer's MultiTeacherDistiller gives every teacher the same weight, so the mean is made before training, "
+        "and its BasicDistiller learns toward that; leave it out for MultiTeacherDistiller (docs/textbrewer.md)"
+    ]
+
+
 def told(match: Match) -> str:
     """A match as errors name it."""
     return match.origin or f"match {match.term}"

@@ -153,6 +153,11 @@ class TeacherSpec(BaseModel):
         return self
 
     @property
+    def alike(self) -> bool:
+        """Whether several teachers have the same say in a plain mean, which is what TextBrewer's `MultiTeacherDistiller` has."""
+        return bool(self.others) and self.combine in (None, "mean") and len(set(self.weights or (1.0,))) == 1
+
+    @property
     def every(self) -> tuple[TeacherSpec, ...]:
         """Each teacher as if it were the only one, the first before the others."""
         first = self.model_copy(update={"others": (), "combine": None, "weights": None, "pca": None})

@@ -118,7 +118,11 @@ def run(
 
     even = np.full(teachers, 1 / teachers)
     joined = Several(task, (), (), "mean", even)
-    said = [joined.together([says(one, features) for one in together]) for features in (rows, dev)]
+    apart = [[says(one, features) for one in together] for features in (rows, dev)]
+    said = [joined.together(each) for each in apart]
+    more = {}
+    if engine == "textbrewer" and teachers > 1:  # it takes the mean itself
+        said[0], more = joined.apart(apart[0]), {"teachers": teachers}
     if touch is not None:
         touch(student, teacher)
     place = root / (folder or engine)
@@ -135,6 +139,7 @@ def run(
         logits=said[0],
         dev_logits=said[1],
         inner=InnerTeacher(teacher),
+        **more,
     )
     log = [json.loads(line) for line in (place / "log.jsonl").read_text("utf-8").splitlines()]
     return Trained(facts, log, student, teacher, place / "work")

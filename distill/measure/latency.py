@@ -117,8 +117,10 @@ class _Measurement:
 
     def __init__(self, variants: Sequence[Variant], plan: Plan, progress: bool) -> None:
         self.variants, self.plan, self.progress = variants, plan, progress
-        self.facts = {variant.name: read_facts(variant.home()) for variant in variants}
-        self.sizes = {variant.name: file_mb(variant.weights or variant.location()) for variant in variants}
+        self.facts = {variant.name: _facts(variant) for variant in variants}
+        self.sizes = {
+            variant.name: round(sum(file_mb(one.weights or one.location()) for one in variant.every), 3) for variant in variants
+        }
         self.found = {variant.name: Collected() for variant in variants}
         self.unavailable: dict[str, str] = {}
         self.meter = EnergyMeter()
@@ -197,13 +199,11 @@ class _Measurement:
         fitting = tuple(case for case in cases if not _too_long(case, facts))
         spec = {
             "format": variant.format,
-            "path": str(variant.location()),
-            "home": str(variant.home()),
+            **_inputs_of(variant),
+            "more": [_inputs_of(one) for one in variant.more],
             "compiled": variant.compiled,
             "dynamic": any(len(case.groups) > 1 for case in fitting),
             "scope": self.plan.scope,
-            "vocabulary": facts.vocabulary,
-            "special": facts.special,
             "texts": str(texts),
         }
         return Task(variant.name, spec, fitting, self.found[variant.name])
@@ -222,7 +222,7 @@ class _Measurement:
         cases = synthetic_cases(plan.scenarios, plan.batch, plan.sequence, text_given=plan.text is not None) + cases
         if plan.scope == "end_to_end":
             for variant in self.variants:  # longer text would be cut
-                facts, limit = self.facts[variant.name], TextInput(variant.home()).max_length
+                facts, limit = self.facts[variant.name], min(TextInput(one.home()).max_length for one in variant.every)
                 self.facts[variant.name] = replace(facts, longest=min(limit, facts.longest or limit))
             cases, made = as_texts(cases, TextInput(first.home()), len(self.texts), str(first.path))
             self.texts = [*self.texts, *made]
@@ -271,6 +271,7 @@ class _Measurement:
             "format": variant.format,
             "compiled": variant.compiled,
             "path": variant.shown_path(root),
+            "models": len(variant.every),
             "file_mb": self.sizes[variant.name],
             "load_ms": round(min(found.load_ms), 2) if found.load_ms else None,
             "start_ms": round(min(found.start_ms), 2) if found.start_ms else None,
@@ -310,6 +311,19 @@ def scope_words(variants: Sequence[Variant], scope: Scope = "model") -> str:
     words = (SCOPE, TASK_SCOPE) if scope == "model" else (END_SCOPE, END_TASK_SCOPE)
     tasks = {task_class(variant.home()) is not None for variant in variants}
     return "; ".join(text for kind, text in zip((False, True), words, strict=True) if kind in tasks)
+
+
+def _facts(variant: Variant) -> InputFacts:
+    """What a variant takes; of several models the longest input that all of them take."""
+    each = [read_facts(one.home()) for one in variant.every]
+    return replace(each[0], longest=min((one.longest for one in each if one.longest is not None), default=None))
+
+
+def _inputs_of(variant: Variant) -> dict[str, Any]:
+    """Where one model lies, and what token ids it takes, for the process that runs it."""
+    facts = read_facts(variant.home())
+    place = {"path": str(variant.location()), "home": str(variant.home())}
+    return {**place, "vocabulary": facts.vocabulary, "special": facts.special}
 
 
 def _too_long(case: Case, facts: InputFacts) -> bool:

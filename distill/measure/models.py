@@ -83,7 +83,8 @@ def load_torch(path: str, threads: int, *, compiled: bool = False, dynamic: bool
 
     check_model_files(Path(path), path)
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it can be set once
+        torch.set_num_interop_threads(1)
     base = memory_now_mb()
     task = task_class(Path(path)) is not None
     load = load_task_model if task else _load_encoder

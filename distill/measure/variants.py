@@ -31,6 +31,7 @@ class Variant:
         weights: file or folder whose size is reported; None: `path`.
         revision: of a hub model.
         compiled: torch: timed through `torch.compile`.
+        more: further models that it consists of, torch too: every call runs one after the other, and bytes are those of all.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Variant:
     weights: Path | None = None
     revision: str | None = None
     compiled: bool = False
+    more: tuple[Variant, ...] = ()
+
+    @property
+    def every(self) -> tuple[Variant, ...]:
+        """The models that it consists of, this one first."""
+        return (replace(self, more=()), *self.more)
 
     def location(self) -> Path:
         """Where the model lies on this machine, as an absolute path.
@@ -65,6 +72,8 @@ class Variant:
 
     def shown_path(self, root: Path) -> str:
         """The path for a report: relative to `root` where it lies below, else the name alone; a hub id as it is."""
+        if self.more:
+            return " + ".join(one.shown_path(root) for one in self.every)
         path = expand(self.path)
         if not path.exists():
             return str(self.path)

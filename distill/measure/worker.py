@@ -1,4 +1,4 @@
-"""One process, one model: load it, then do what is asked, line by line, and sleep in between.
+"""One process, one model: load it, then do what is asked, line by line, and sleep in between. Several models may stand as one.
 
 Run by `distill.measure.process` as `python -m distill.measure.worker SPEC`, with the thread budget already in the environment.
 Questions come on stdin and answers go to stdout, one JSON object a line; whatever a library prints goes to stderr. An ONNX
@@ -41,30 +41,32 @@ class Bench:
 
     Args:
         spec: format, path, home, threads, compiled, dynamic, scope, vocabulary, special, texts (a JSON file), started
-            (when the process was started, on the clock of `time.monotonic`).
+            (when the process was started, on the clock of `time.monotonic`); more: path, home, vocabulary and special of each
+            further model that every call runs after this one.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.compiled = bool(spec.get("compiled"))
-        self.loaded = self._load()
+        self.parts: list[dict[str, Any]] = [spec, *spec.get("more", ())]
+        self.loaded = [self._load(part["path"]) for part in self.parts]
         self.texts: list[str] = read_json(Path(spec["texts"])) if spec.get("texts") else []
         self.runs: dict[str, list[Run]] = {}
         self.usual_ms: dict[str, float] = {}
-        self._text: Any = None
+        self._sources: dict[int, Any] = {}
         gc.collect()
         gc.freeze()  # so that collecting before each block is quick
 
-    def _load(self) -> Loaded:
-        path, threads = self.spec["path"], self.spec["threads"]
+    def _load(self, path: str) -> Loaded:
+        threads = self.spec["threads"]
         if self.spec["format"] == "torch":
             return load_torch(path, threads, compiled=self.compiled, dynamic=bool(self.spec.get("dynamic")))
         return load_onnx(path, threads)
 
     def hello(self) -> dict[str, Any]:
         """load_ms; start_ms: from the start of the process to a loaded model, imports included; base_mb."""
-        start = (self.loaded.ready - self.spec["started"]) * 1000
-        return {"load_ms": self.loaded.load_ms, "start_ms": start, "base_mb": self.loaded.base_mb}
+        start = (self.loaded[-1].ready - self.spec["started"]) * 1000
+        return {"load_ms": sum(one.load_ms for one in self.loaded), "start_ms": start, "base_mb": self.loaded[0].base_mb}
 
     def case(self, key: str, kind: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Make the inputs of a case, run its first group once and then warm up.
@@ -129,23 +131,31 @@ class Bench:
         return {"peak_rss_mb": peak_rss_mb()}
 
     def _group(self, kind: str, group: Sequence[int]) -> tuple[Run, int]:
-        """A call, and how many tokens it works through."""
-        if kind == "texts":
-            return self._text_group([self.texts[number] for number in group])
-        vocabulary, special = self.spec["vocabulary"], tuple(self.spec["special"])
-        if kind == "full":
-            return self.loaded.prepare(random_batch(len(group), group[0], vocabulary, special)), sum(group)
-        return self.loaded.prepare(lengths_batch(group, vocabulary, special)), sum(group)
+        """A call, and how many tokens it works through, as the first model counts."""
+        made = [self._of_model(number, kind, group) for number in range(len(self.parts))]
+        runs = [run for run, _ in made]
+        return (runs[0] if len(runs) == 1 else lambda: [run() for run in runs]), made[0][1]
 
-    def _text_group(self, texts: list[str]) -> tuple[Run, int]:
+    def _of_model(self, number: int, kind: str, group: Sequence[int]) -> tuple[Run, int]:
+        if kind == "texts":
+            return self._text_group(number, [self.texts[text] for text in group])
+        part, prepare = self.parts[number], self.loaded[number].prepare
+        vocabulary, special = part["vocabulary"], tuple(part["special"])
+        if kind == "full":
+            return prepare(random_batch(len(group), group[0], vocabulary, special)), sum(group)
+        return prepare(lengths_batch(group, vocabulary, special)), sum(group)
+
+    def _text_group(self, number: int, texts: list[str]) -> tuple[Run, int]:
         from ..runtime.text import TextInput
 
-        source = self._text = self._text or TextInput(Path(self.spec["home"]))
+        if number not in self._sources:
+            self._sources[number] = TextInput(Path(self.parts[number]["home"]))
+        source = self._sources[number]
         prefix = source.resolve_prompt(None)
         rows = [prefix + text for text in texts]
         encodings = source.tokenize(rows)
         tokens = sum(len(encoding.ids) for encoding in encodings)
-        prepare, encode = self.loaded.prepare, self.loaded.encode
+        prepare, encode = self.loaded[number].prepare, self.loaded[number].encode
         if self.spec["scope"] == "model":
             return prepare(source.pad(encodings)), tokens
         if encode is not None:

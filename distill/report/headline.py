@@ -34,7 +34,7 @@ def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
         notes.append(tell("no exported file passed its gate, so there is nothing to compare with the teacher"))
         nothing: dict[str, None] = dict.fromkeys(("retained", "smaller", "faster", "best"))
         return Headline(task=task, metric=metric, kind=kind, notes=tuple(notes), **nothing)
-    _told_of_one(recipe, notes)
+    _told_of_several(recipe, teacher, notes)
     return Headline(
         task=task,
         metric=metric,
@@ -90,15 +90,23 @@ def _retained(best: Model, teacher: Model | None, task: str, notes: list[str]) -
     return own.value / its.value
 
 
-def _told_of_one(recipe: Mapping[str, Any], notes: list[str]) -> None:
-    """Of several teachers the file and the speed of the first alone are measured."""
+def _told_of_several(recipe: Mapping[str, Any], measured: Model | None, notes: list[str]) -> None:
+    """What file and speed of several teachers are those of: of all, or in folders of earlier runs of the first alone."""
     teacher = recipe.get("teacher")
     if not isinstance(teacher, Mapping) or not isinstance(others := teacher.get("others"), (list, tuple)) or not others:
+        return
+    count = len(others) + 1
+    if measured is None or measured.file_mb is None:
+        return
+    if measured.models == count:
+        notes.append(
+            tell("the teacher is {n} models; parameters, file and speed are those of all, run one after the other", n=count)
+        )
         return
     notes.append(
         tell(
             "the teacher is {n} models; file and speed are those of {name} alone, so smaller and faster are told too low",
-            n=len(others) + 1,
+            n=count,
             name=public_name(str(teacher.get("model"))),
         )
     )

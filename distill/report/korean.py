@@ -365,6 +365,13 @@ VERDICTS = {
     "the teacher is {n} models; file and speed are those of {name} alone, so smaller and faster are told too low": (
         "교사 모델은 모델 {n}개를 합친 것이고, 파일 크기와 속도는 그중 {name} 하나의 값이므로 크기와 속도의 비율이 실제보다 낮게 나옵니다"
     ),
+    "the teacher is {n} models; parameters, file and speed are those of all, run one after the other": (
+        "교사 모델은 모델 {n}개를 합친 것이고, 매개변수와 파일 크기는 모두 더한 값이며 속도는 차례로 모두 실행한 값입니다"
+    ),
+    "{name} ({n} models)": "{name} (모델 {n}개)",
+    "{name}: parameters and MB are sums; times and memory are those of all, loaded together and run one after the other.": (
+        "{name}: 매개변수와 MB는 모두 더한 값이고, 시간과 메모리는 모델을 모두 불러와 차례로 실행한 값입니다."
+    ),
     "the file size of {name} is unknown": "파일 크기를 알 수 없습니다: {name}",
     "{name} was not timed at {cell}": "이 조건에서 측정하지 않았습니다: {name}, {cell}",
     "the speed was measured on a disturbed machine; measure again when it is calm": (

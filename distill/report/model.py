@@ -149,6 +149,7 @@ def _model(name: str, files: RunFiles, teacher: TeacherFacts, student: StudentFa
         name=name,
         role=variant.role,
         format=variant.format,
+        models=variant.models,
         path=path or (public_name(teacher.model) if teacher.model and variant.role == "teacher" else None),
         params=facts.params,
         embedding_params=facts.embedding_params,

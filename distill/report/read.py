@@ -134,6 +134,7 @@ class Variant(Part):
     role: Literal["teacher", "student", "export"]
     format: str
     path: str | None = None
+    models: int = 1
     file_mb: float | None = None
     load_ms: float | None = None
     peak_rss_mb: float | None = None

@@ -121,6 +121,8 @@ class Model(Part):
     """One variant: the teacher, the student or an exported file of the student.
 
     Attributes:
+        models: how many models were measured as this one, one after the other: of several teachers all, whose parameters and
+            megabytes are sums.
         note: why numbers are withheld; None when nothing is.
     """
 
@@ -128,6 +130,7 @@ class Model(Part):
     role: Literal["teacher", "student", "export"]
     format: str
     path: str | None = None
+    models: int = 1
     params: int | None = None
     embedding_params: int | None = None
     file_mb: float | None = None

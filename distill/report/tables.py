@@ -67,13 +67,14 @@ def models_table(report: Report, most_cells: int = 4) -> Table:
     columns += [*(tell("p50\u00a0ms, {cell}", cell=cell_words(cell)) for cell in shown), tell("Faster")]
     rows, notes = [], []
     for model in report.models:
-        row = [model.name, *(_quality(model, task) for task in tasks)]
+        row = [called(model), *(_quality(model, task) for task in tasks)]
         if main != "agreement":
             row.append(percent(_share(model, teacher, main)))
         row += [figure(model.file_mb), millions(model.params), *(_p50(model, cell) for cell in shown)]
         rows.append((*row, tell("withheld") if model.note else ratio(speedup(model, teacher, _speed_cell(cells)))))
         if model.note:
             notes.append(f"{model.name}: {model.note}.")
+    notes += _together(report)
     notes.insert(0, tell("Quality in points of 100, with its 95% bootstrap interval. MB = 1,000,000 bytes."))
     if cells:
         notes.append(
@@ -108,7 +109,7 @@ def latency_table(report: Report) -> Table:
     teacher = report.model("teacher")
     rows = [
         (
-            model.name,
+            called(model),
             str(row.batch),
             str(row.sequence),
             str(row.threads),
@@ -124,7 +125,7 @@ def latency_table(report: Report) -> Table:
         for model in report.models
         for row in model.latency
     ]
-    notes = [f"{model.name}: {model.note}." for model in report.models if model.note]
+    notes = [f"{model.name}: {model.note}." for model in report.models if model.note] + _together(report)
     notes += (
         [tell("p99 is given from 100 runs on.")]
         if any(row.p99_ms is None for model in report.models for row in model.latency)
@@ -139,7 +140,7 @@ def loading_table(report: Report) -> Table:
     """Load time and peak memory of every variant, in a fresh process."""
     rows = [
         (
-            model.name,
+            called(model),
             model.path or MISSING,
             figure(model.file_mb),
             tell("withheld") if model.note else whole(model.load_ms),
@@ -150,6 +151,7 @@ def loading_table(report: Report) -> Table:
     columns = (tell("Model"), tell("File or folder"), tell("File MB"), tell("Load ms"), tell("Peak memory MB"))
     notes = (
         tell("Paths are relative to the run folder. Peak memory: of the whole process, libraries included, over the timed grid."),
+        *_together(report),
     )
     return Table(tell("Size and memory"), columns, tuple(rows), notes, marked=report.headline.best, text_columns=2)
 
@@ -261,6 +263,23 @@ def against_table(report: Report) -> Table | None:
         ),
     )
     return Table(tell("Against the teacher"), columns, tuple(rows), notes, marked=report.headline.best, text_columns=3)
+
+
+def called(model: Model) -> str:
+    """A model's name, and of how many models it consists where there are several."""
+    return model.name if model.models == 1 else tell("{name} ({n} models)", name=model.name, n=model.models)
+
+
+def _together(report: Report) -> list[str]:
+    """What the numbers of a teacher that is several models are."""
+    return [
+        tell(
+            "{name}: parameters and MB are sums; times and memory are those of all, loaded together and run one after the other.",
+            name=called(model),
+        )
+        for model in report.models
+        if model.models > 1
+    ]
 
 
 def noisy_note() -> str:

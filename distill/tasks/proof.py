@@ -22,9 +22,10 @@ from ..export.heads import write_head_presets
 from ..export.judges import head_judge
 from ..export.search import METRIC_DROP, Budget, Judge
 from ..export.smooth import BATCH, TEXTS
-from ..files import atomic_folder, locate_model
+from ..files import atomic_folder
 from ..measure.variants import Variant
 from ..progress import track
+from ..proving import named_teacher
 from ..recipe import Recipe
 from ..rundir import RunDir
 from ..runtime.precision import FILES
@@ -51,7 +52,7 @@ class TaskModel:
         teacher_folder: where the teacher lies, for measuring; None: as the recipe names it.
         student: as it was trained.
         data: dev examples and labelled sets.
-        several: the teachers, where there are more than the one that is measured.
+        several: the teachers, where there are more than one.
     """
 
     def __init__(
@@ -117,8 +118,7 @@ class TaskModel:
         """See `Subject`."""
         if self.teacher_folder is not None:
             return Variant("teacher", "teacher", "torch", self.teacher_folder)
-        spec = self.recipe.teacher
-        return Variant("teacher", "teacher", "torch", locate_model(spec.model), revision=spec.revision)
+        return named_teacher(self.recipe.teacher)
 
     def _features(self, examples: Examples, model: HeadModel | HeadStudent) -> Any:
         """Examples as one of the two models reads them."""

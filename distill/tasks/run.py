@@ -135,7 +135,7 @@ class TaskRun:
         self.teacher = first
         if others:
             self.several = join_heads([first, *others], labels, recipe.data.labels, spec, recipe.task)
-            note(f"teacher: {self.several.describe()}; size and speed are told of the first alone")
+            note(f"teacher: {self.several.describe()}")
         if spec.finetune is None:
             check_trained(self.teacher)
         if self.several is not None:
@@ -301,7 +301,12 @@ class TaskRun:
                     )
                 )
             told = part if name == "train" else None  # labels have a say where the student learns, not where it is judged
-            found.append(each[0] if self.several is None else self.several.together(each, told))
+            if self.several is None:
+                found.append(each[0])
+            elif name == "train" and _apart(recipe):
+                found.append(self.several.apart(each))
+            else:
+                found.append(self.several.together(each, told))
         return found[0], found[1]
 
     def _train(self, data: TaskData, student: HeadStudent) -> None:
@@ -398,8 +403,13 @@ def _engine(recipe: Recipe) -> Callable[..., dict[str, Any]]:
     if recipe.train.engine == "textbrewer":
         from ..train.textbrewer import train_textbrewer
 
-        return train_textbrewer
+        return functools.partial(train_textbrewer, teachers=len(recipe.teacher.every) if _apart(recipe) else 1)
     return train_task
+
+
+def _apart(recipe: Recipe) -> bool:
+    """Whether the student is given what each of several teachers says, and not their mean."""
+    return recipe.train.engine == "textbrewer" and recipe.teacher.alike
 
 
 def _texts(data: TaskData) -> list[str]:

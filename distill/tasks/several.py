@@ -77,6 +77,17 @@ class Several:
         weights = self.shares if self.combine == "mean" else self._trust(logits, examples)
         return list(average_logits(logits, weights))
 
+    def apart(self, said: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+        """Logits of the teachers side by side, as `train_textbrewer` takes those of several.
+
+        Args:
+            said: as for `together`.
+
+        Returns:
+            For each row [K, ...].
+        """
+        return [np.stack(parts) for parts in zip(*said, strict=True)]
+
     def _trust(self, logits: Sequence[np.ndarray], examples: Examples | None) -> np.ndarray:
         """Weights of each row, float64 [n, K]."""
         gold = examples.labels if isinstance(examples, TextExamples) else None

@@ -110,7 +110,7 @@ def with_teacher(collate: TaskCollator, logits: Sequence[np.ndarray] | None) -> 
 
     Args:
         collate: pads a batch.
-        logits: of each row, without padding; None adds nothing.
+        logits: of each row, without padding, of several teachers one after the other; None adds nothing.
     """
 
     def add(items: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -128,17 +128,19 @@ def with_teacher(collate: TaskCollator, logits: Sequence[np.ndarray] | None) -> 
 def _padded(rows: list[Tensor], lengths: list[int], width: int, task: str) -> Tensor:
     """Logits of several rows as one tensor, in the shape that `model_logits` gives.
 
+    Where a row has those of K teachers, [K, ...], the tensor is [B, K, ...].
+
     Raises:
         ValueError: the teacher read another number of tokens than the student does.
     """
     if task in BY_TOKEN:
-        read = [row.shape[0 if task == "tokens" else 1] for row in rows]
+        read = [row.shape[-2 if task == "tokens" else -1] for row in rows]
         if read != lengths:
             raise ValueError(f"the teacher's logits are of {read} tokens, the student's rows have {lengths}")
     if task == "tokens":
-        return torch.stack([nn.functional.pad(row, (0, 0, 0, width - len(row))) for row in rows])
+        return torch.stack([nn.functional.pad(row, (0, 0, 0, width - row.shape[-2])) for row in rows])
     if task == "spans":
-        return torch.stack([nn.functional.pad(row, (0, width - row.shape[1]), value=BLOCKED) for row in rows])
+        return torch.stack([nn.functional.pad(row, (0, width - row.shape[-1]), value=BLOCKED) for row in rows])
     return torch.stack(rows)
 
 

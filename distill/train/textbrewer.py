@@ -9,6 +9,7 @@ projections out. A stage that was cut off starts again; one that is done is not 
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 import time
 import warnings
@@ -37,20 +38,22 @@ from .trainer import Collate, Rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)  # it compares strings by identity
-    from textbrewer import BasicDistiller, DistillationConfig, GeneralDistiller, TrainingConfig
+    from textbrewer import BasicDistiller, DistillationConfig, GeneralDistiller, MultiTeacherDistiller, TrainingConfig
 
 __all__ = ["check_stage", "train_textbrewer"]
 
 
-def train_textbrewer(recipe: Recipe, *args: Any, **options: Any) -> dict[str, Any]:
+def train_textbrewer(recipe: Recipe, *args: Any, teachers: int = 1, **options: Any) -> dict[str, Any]:
     """Train a task model in place through every stage of a recipe, with TextBrewer's loop.
 
     Args:
         recipe: resolved but for `train.precision`; `auto` is fp32 here.
         args, options: as `train_task` takes them.
+        teachers: K of them that have the same say: each row of `logits` is [K, ...], and `MultiTeacherDistiller` takes the
+            mean at each step. 1: a row is one teacher's, or a mean that was made before.
 
     Returns:
-        Facts, as `train_stages` gives them.
+        Facts, as `train_stages` gives them; each stage has its `distiller` too.
 
     Raises:
         UserError: a loss or setting that TextBrewer does not define.
@@ -59,10 +62,12 @@ def train_textbrewer(recipe: Recipe, *args: Any, **options: Any) -> dict[str, An
     for number, stage in enumerate(recipe.stages):
         check_stage(stage, recipe.student.kind, recipe.task, where=f"stages.{number}", train=recipe.train)
     plain = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": "fp32"})
-    return train_task(plain, *args, **options, run=_run_stage)
+    return train_task(plain, *args, **options, run=functools.partial(_run_stage, teachers))
 
 
-def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
+def _run_stage(
+    teachers: int, recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path
+) -> dict[str, Any]:
     """Train one stage and leave the best weights in the objective; one that was cut off starts again."""
     spec, objective = recipe.train, plan.objective
     assert isinstance(objective, TaskObjective), "tasks with predictions alone"
@@ -73,19 +78,19 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
     start = time.perf_counter()
     title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
     view = TrainingView(steps, title, plan.select_by, lower_is_better=plan.select_by in LOWER_IS_BETTER)
-    terms = translate(objective)
+    terms = translate(objective, teachers)
     watch = Watch(plan, terms, arguments, StepLog(log, stage.name), view, per_epoch=length.per_epoch, patience=spec.patience)
     optimizer = _optimizer(arguments, objective)
     optimizer.register_step_pre_hook(watch.before_step)
     optimizer.register_step_post_hook(watch.after_step)
-    teacher = TeacherSide(objective.inner)
-    with tempfile.TemporaryDirectory() as unused, frozen(teacher), contextlib.closing(view):
+    sides = [TeacherSide(objective.inner, number if teachers > 1 else None) for number in range(teachers)]
+    with tempfile.TemporaryDirectory() as unused, frozen(nn.ModuleList(sides)), contextlib.closing(view):
         settings = TrainingConfig(ckpt_steps=length.every, output_dir=unused, device=arguments.device)
         config = DistillationConfig(**terms.config)
         for name, schedule in terms.schedules.items():
             setattr(config, name, schedule)
-        make = General if objective.inner is not None or "unweighted_kd_loss" not in terms.names else Basic
-        distiller = make(settings, config, teacher, StudentSide(objective), terms, watch)
+        make = _distiller(objective, terms, teachers)
+        distiller = make(settings, config, sides if make is MultiTeacher else sides[0], StudentSide(objective), terms, watch)
         set_seed(recipe.seed)  # as transformers.Trainer does when its turn comes: dropout falls alike
         with distiller, contextlib.suppress(Enough):
             distiller.train(
@@ -103,7 +108,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             )
     if watch.best_state is not None:
         load_state(objective, watch.best_state)
-    return stage_facts(
+    facts = stage_facts(
         stage,
         plan,
         length,
@@ -112,6 +117,7 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         seconds=time.perf_counter() - start,
         best=(watch.best_step, watch.best_value),
     )
+    return facts | {"distiller": f"{make.__name__}Distiller"}
 
 
 class Basic(BasicDistiller):
@@ -120,13 +126,19 @@ class Basic(BasicDistiller):
     Args:
         settings: of its loop.
         config: of its losses.
-        teacher, student: as it calls them.
+        teacher, student: as it calls them; of several teachers a list.
         terms: adaptors, and the projections that the optimizer has already.
         watch: is told of the losses.
     """
 
     def __init__(
-        self, settings: Any, config: Any, teacher: TeacherSide, student: StudentSide, terms: Terms, watch: Watch
+        self,
+        settings: Any,
+        config: Any,
+        teacher: TeacherSide | list[TeacherSide],
+        student: StudentSide,
+        terms: Terms,
+        watch: Watch,
     ) -> None:
         ours, theirs = terms.adaptors
         super().__init__(settings, config, teacher, student, theirs, ours)
@@ -153,6 +165,17 @@ class Basic(BasicDistiller):
 
 class General(Basic, GeneralDistiller):
     """The same for its distiller of inner states, and of labels alone."""
+
+
+class MultiTeacher(Basic, MultiTeacherDistiller):
+    """The same for its distiller of several teachers, which compares predictions with the mean of theirs."""
+
+
+def _distiller(objective: TaskObjective, terms: Terms, teachers: int) -> type[Basic]:
+    """Which of its distillers has a stage's losses."""
+    if objective.inner is not None or "unweighted_kd_loss" not in terms.names:
+        return General
+    return MultiTeacher if teachers > 1 else Basic
 
 
 class Epochs:

@@ -114,10 +114,12 @@ class TeacherSide(nn.Module):
 
     Args:
         inner: runs the teacher; None where no loss compares inner states.
+        number: which of several teachers this is; None: the only one.
     """
 
-    def __init__(self, inner: InnerLosses | None) -> None:
+    def __init__(self, inner: InnerLosses | None, number: int | None = None) -> None:
         super().__init__()
+        self.number = number
         self.encoder = None if inner is None else inner.captures[1].encoder
         self.inner = (inner,)  # a tuple keeps the student's projections out of the teacher
         self.eval()
@@ -125,14 +127,21 @@ class TeacherSide(nn.Module):
     def forward(self, teacher_logits: Tensor | None = None, **features: Tensor) -> tuple[Tensor | None, States | None]:
         """Args: features: `input_ids`, `attention_mask`, maybe `token_type_ids`, the student's."""
         (inner,) = self.inner
+        if teacher_logits is not None and self.number is not None:
+            teacher_logits = teacher_logits[:, self.number]
         if inner is None:
             return teacher_logits, None
         inner.run_teacher(features)
         return teacher_logits, inner.captures[1].take()
 
 
-def translate(objective: TaskObjective) -> Terms:
-    """A stage's losses as TextBrewer is told of them; `check_stage` has passed them."""
+def translate(objective: TaskObjective, teachers: int = 1) -> Terms:
+    """A stage's losses as TextBrewer is told of them; `check_stage` has passed them.
+
+    Args:
+        objective: of the stage.
+        teachers: how many say something of each row.
+    """
     inner, theirs = objective.inner, objective.textbrewer
     config: dict[str, Any] = {"hard_label_weight": 0, "kd_loss_weight": 0}
     schedules: dict[str, Callable[..., Any]] = {}
@@ -155,7 +164,7 @@ def translate(objective: TaskObjective) -> Terms:
     matches, projections = ([], []) if inner is None else _matches(inner, names)
     config["intermediate_matches"] = matches
     hard = any(spec.name == "hard_label" for spec in objective.losses)
-    adaptors = (_adaptor(objective, compared, hard, 0), _adaptor(objective, compared, False, 1))
+    adaptors = (_adaptor(objective, compared, hard, 0), _adaptor(objective, compared, False, 1, teachers))
     return Terms(config, schedules, projections, names, adaptors)
 
 
@@ -236,14 +245,17 @@ def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], tup
     return [((t + 1, s + 1), (t, s)) for t, s in pairs]
 
 
-def _adaptor(objective: TaskObjective, compared: SoftCrossEntropy | LogitsMSE | None, hard: bool, side: int) -> Adaptor:
+def _adaptor(
+    objective: TaskObjective, compared: SoftCrossEntropy | LogitsMSE | None, hard: bool, side: int, teachers: int = 1
+) -> Adaptor:
     """What TextBrewer reads of a model's output.
 
     Args:
         objective: of the stage.
         compared: the loss between the two predictions, or None.
         hard: whether the loss on gold labels is wanted.
-        side: 0 for the student, 1 for the teacher.
+        side: 0 for the student, 1 for a teacher.
+        teachers: how many say something of each row.
     """
     task, theirs, inner = objective.task, objective.textbrewer, objective.inner
 
@@ -258,13 +270,22 @@ def _adaptor(objective: TaskObjective, compared: SoftCrossEntropy | LogitsMSE | 
             found |= {"hidden": hidden | {0: states.embeddings}, "attention": states.attention_scores}
         if compared is not None:
             if side == 1 and compared.probability_shift:  # its own would change the stored logits, and look at unlabelled rows
-                logits = probability_shift(logits, gold_of(features, task))
+                logits = _shifted(logits, features, task, teachers)
             found |= _predictions(logits, features, task, theirs, of_numbers=compared.name == "logits_mse")
         if hard:
             found["losses"] = hard_label(logits, features, task)
         return found
 
     return adapt
+
+
+def _shifted(logits: Tensor, features: Mapping[str, Tensor], task: str, teachers: int) -> Tensor:
+    """A teacher's logits with `probability_shift`; of several so that it is their mean that is shifted."""
+    gold = gold_of(features, task)
+    if teachers == 1:
+        return probability_shift(logits, gold)
+    mean = features["teacher_logits"].mean(1)
+    return logits + (probability_shift(mean, gold) - mean)
 
 
 def _predictions(logits: Tensor, features: Mapping[str, Tensor], task: str, theirs: bool, *, of_numbers: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tiny
 from distill.errors import DataError, MissingExtra, ModelError, UserError
 from distill.measure import latency
 from distill.measure.latency import Variant, measure_models
+from distill.measure.size import file_mb
 
 TRIAL = {"batch": (1,), "sequence": (4,), "min_runs": 3, "min_seconds": 0.0, "progress": False}
 
@@ -109,6 +110,18 @@ def test_a_torch_model(tmp_path):
     assert variant["latency"][0]["n"] == 3
     assert variant["file_mb"] > 0
     assert 0 < variant["load_ms"] < 3000
+
+
+def test_several_models_as_one(tmp_path):
+    """A teacher that is two models of other vocabularies and longest inputs: bytes are summed, one process runs both."""
+    first, second = tiny.saved(tmp_path / "a", "mpnet", layers=1, dim=8), tmp_path / "b"
+    tiny.write_classifier(second, ("x", "y"), layers=1, positions=32)
+    both = Variant("teacher", "teacher", "torch", first, more=(Variant("b", "teacher", "torch", second),))
+    (variant,) = measure_models([both], **{**TRIAL, "sequence": (4, 40)}, root=tmp_path)["variants"]
+    assert (variant["models"], variant["path"]) == (2, "a + b")
+    assert variant["file_mb"] == pytest.approx(file_mb(first) + file_mb(second))
+    assert [row["sequence"] for row in variant["latency"]] == [4]
+    assert variant["skipped"][0]["reason"] == "the model takes 32 tokens at most"
 
 
 def test_a_sequence_that_a_model_cannot_take_is_left_out_and_told(folder):

@@ -65,12 +65,13 @@ def test_the_garbage_collector_is_off_while_timing_and_on_afterwards():
     assert gc.isenabled()
 
 
-def bench(tmp_path, scope="model", texts=(), file="fp32"):
+def bench(tmp_path, scope="model", texts=(), file="fp32", more=()):
     folder = bag.folder(tmp_path / "student")
     write_json(tmp_path / "texts.json", list(texts))
     spec = {"format": "onnx", "path": str(folder / "onnx" / bag.FILES[file]), "home": str(folder), "threads": 1, "scope": scope}
     ids = {"vocabulary": len(bag.WORDS), "special": [0, 1, 2, 3, 4]}
-    return worker.Bench({**spec, **ids, "texts": str(tmp_path / "texts.json"), "started": time.monotonic()})
+    further = [{**spec, **ids, "path": str(folder / "onnx" / bag.FILES[name])} for name in more]
+    return worker.Bench({**spec, **ids, "more": further, "texts": str(tmp_path / "texts.json"), "started": time.monotonic()})
 
 
 def test_a_case_of_each_kind(tmp_path):
@@ -92,13 +93,25 @@ def test_what_is_timed_is_the_model(tmp_path, scope):
     assert vectors.tolist() == [pytest.approx(bag.vector(text)) for text in ("a cat", "dog ran on the mat")]
 
 
+@pytest.mark.parametrize("scope", ["model", "end_to_end"])
+def test_several_models_run_one_after_the_other(tmp_path, scope):
+    """Each reads the text itself; tokens are counted once, and loading takes what both take."""
+    made = bench(tmp_path, scope, ["a cat"], more=["fp32"])
+    assert made.case("texts", "texts", [[0]])["tokens"] == [4]
+    told = made.runs["texts"][0]()
+    assert [vectors[0].tolist() for (vectors,) in told] == [pytest.approx(bag.vector("a cat"))] * 2
+    assert made.case("full", "full", [[4, 4]])["tokens"] == [8]
+    assert made.hello()["load_ms"] == sum(one.load_ms for one in made.loaded)
+    assert len(made.loaded) == 2
+
+
 def test_shorter_rows_are_masked(tmp_path):
     """A row of 3 tokens gives the same vector alone and beside a row of 9."""
     from distill.measure.inputs import lengths_batch
 
     arrays = lengths_batch([3, 9], len(bag.WORDS), (0, 1, 2, 3, 4))
     assert arrays["attention_mask"].sum(axis=1).tolist() == [3, 9]
-    loaded = bench(tmp_path).loaded
+    (loaded,) = bench(tmp_path).loaded
     (both,) = loaded.prepare(arrays)()
     (alone,) = loaded.prepare({name: array[:1, :3] for name, array in arrays.items()})()
     assert both[0] == pytest.approx(alone[0])

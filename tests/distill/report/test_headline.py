@@ -3,6 +3,8 @@
 import pytest
 
 from distill.report.model import build_report
+from distill.report.tables import latency_table, loading_table, models_table
+from distill.report.words import speaking
 
 
 def fail(run, *names):
@@ -113,3 +115,18 @@ def test_slower_and_larger_are_said_as_they_are(run):
     run.variant("fast")["latency"][0]["p50_ms"] = 28.8
     run.variant("fast")["file_mb"] = 181.8
     assert "2.0 times larger and 2.0 times slower" in build_report(run.write()).summary
+
+
+def test_several_teachers_are_told_as_one(run):
+    """Rows and notes say of how many models the teacher's numbers are; a run that measured the first alone says that."""
+    run.recipe["teacher"]["others"] = [{"model": "b"}, {"model": "c"}]
+    assert "all-MiniLM-L6-v2 alone" in build_report(run.write()).headline.notes[0]
+    run.measure["variants"][0]["models"] = 3
+    report = build_report(run.write())
+    assert "parameters, file and speed are those of all, run one after the other" in report.headline.notes[0]
+    for table in (models_table(report), latency_table(report), loading_table(report)):
+        assert table.rows[0][0] == "teacher (3 models)"
+        assert any(note.startswith("teacher (3 models): parameters and MB are sums") for note in table.notes)
+        assert "models" not in table.rows[-1][0]
+    with speaking("ko"):
+        assert models_table(report).rows[0][0] == "teacher (모델 3개)"

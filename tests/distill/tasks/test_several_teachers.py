@@ -15,9 +15,11 @@ import torch
 import distill
 from distill.data.examples import UNLABELLED, LabelSet, TextExamples
 from distill.errors import ModelError, RecipeError
+from distill.measure.size import file_mb
 from distill.recipe_check import check_recipe
 from distill.recipe_load import load_recipe
 from distill.tasks.several import Several, join_heads
+from students.cost import count_parameters
 from teachers.ensemble import average_logits, confidence_weights
 from teachers.heads import load_head
 from teachers.spec import TeacherSpec
@@ -79,6 +81,12 @@ def alone(head, texts):
     with torch.no_grad():
         rows = [head.model(**head.tokenizer(text, return_tensors="pt")).logits[0].numpy() for text in texts]
     return np.stack(rows)[:, order]
+
+
+def without_proof(monkeypatch):
+    """Let runs end with their training."""
+    monkeypatch.setattr("distill.tasks.run.TaskModel", lambda *parts: None)
+    monkeypatch.setattr("distill.tasks.run.Proof", lambda *parts: type("Proof", (), {"go": lambda self: None})())
 
 
 def test_each_reads_the_text_itself_and_the_mean_goes_by_name(place):
@@ -187,7 +195,11 @@ def test_a_run_from_three_teachers_to_its_report(place, tmp_path, monkeypatch):
     parts = {"student": {"layers": 1, "from": "b"}, "train": {"precision": "fp32", "engine": "textbrewer"}}
     report = distill.run(recipe(teacher=teacher, **parts), out=out)
     assert report.teacher.model == "a + b + c"
-    assert "a alone" in " ".join(report.headline.notes)
+    teachers = report.model("teacher")
+    assert (teachers.models, teachers.path) == (3, "a + b + c")
+    assert teachers.file_mb == pytest.approx(sum(file_mb(place / name) for name in "abc"))
+    assert teachers.params == sum(count_parameters(load_head(name, "classification").model)["params"] for name in "abc")
+    assert any("those of all" in note for note in report.headline.notes)
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     assert {"teacher.model", "teacher.others.0.model", "teacher.others.1.model", "student.from"} <= manifest["inputs"].keys()
     told = pq.read_table(out / "predictions" / "test" / "teacher.parquet").to_pylist()
@@ -200,11 +212,53 @@ def test_a_run_from_three_teachers_to_its_report(place, tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a row went through a teacher again")
 
-    monkeypatch.setattr("distill.tasks.run.TaskModel", lambda *parts: None)
-    monkeypatch.setattr("distill.tasks.run.Proof", lambda *parts: type("Proof", (), {"go": lambda self: None})())
+    without_proof(monkeypatch)
     monkeypatch.setattr("distill.tasks.logits.run_over", refuse)
     distill.run(recipe(teacher={"model": "a", "others": ["b"], "weights": [1, 2]}), out=tmp_path / "two")
     distill.run(recipe(teacher="b"), out=tmp_path / "one")
+
+
+def test_textbrewers_own_distiller_trains_a_run(place, tmp_path, monkeypatch):
+    """From teachers of two orders of labels to the report; the trainer takes the same steps; nothing is trained twice."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("distill.proving.measure_models", stopwatch.stand_in([]))
+    stages = [{"losses": ["soft_cross_entropy", "hard_label"], "batch_size": 16, "learning_rate": 1e-3, "max_steps": 6}]
+    train, steps = {"precision": "fp32", "patience": None}, {}
+    for engine in ("textbrewer", "trainer"):
+        distill.run(recipe(stages=stages, train={**train, "engine": engine}), out=tmp_path / engine)
+        without_proof(monkeypatch)
+        lines = [json.loads(line) for line in (tmp_path / engine / "log.jsonl").read_text("utf-8").splitlines()]
+        steps[engine] = [line["losses"] for line in lines if "losses" in line]
+    assert len(steps["trainer"]) == 6
+    for ours, theirs in zip(steps["trainer"], steps["textbrewer"], strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-5)
+    manifest = json.loads((tmp_path / "textbrewer" / "manifest.json").read_text("utf-8"))
+    training = next(stage for stage in manifest["stages"] if stage["name"] == "training")
+    assert training["facts"]["stages"][0]["distiller"] == "MultiTeacherDistiller"
+
+    def refuse(*arguments):
+        raise AssertionError("the student was trained again")
+
+    monkeypatch.setattr("distill.tasks.run._engine", refuse)
+    distill.run(recipe(stages=stages, train={**train, "engine": "textbrewer"}), out=tmp_path / "textbrewer")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "words"),
+    [
+        (["a", "b"], None),
+        ({"model": "a", "others": ["b"], "weights": [2, 2]}, None),
+        ({"model": "a", "others": ["b"], "weights": [1, 2]}, "teacher.weights: TextBrewer's MultiTeacherDistiller"),
+        (SPEC_OF_CONFIDENCE, "teacher.combine confidence: TextBrewer's"),
+    ],
+)
+def test_what_textbrewers_distiller_of_several_cannot_do_is_told_before(place, monkeypatch, teacher, words):
+    monkeypatch.chdir(place)
+    notes = check_recipe(recipe(teacher=teacher, train={"precision": "fp32", "engine": "textbrewer"}))
+    told = [note for note in notes if "MultiTeacherDistiller" in note]
+    assert [note.startswith(words or "none") for note in told] == [True] * (words is not None)
+    assert not check_recipe(recipe(teacher=teacher))
 
 
 def test_answers_of_several_teachers(tmp_path, monkeypatch):

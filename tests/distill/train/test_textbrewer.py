@@ -82,8 +82,24 @@ def test_several_steps_have_the_same_weights(train):
     told = [dict(trained.facts["stages"][0]) for trained in both]
     for facts in told:
         assert facts.pop("seconds") > 0
+    assert told[1].pop("distiller") == "GeneralDistiller"
     assert told[0] == told[1]
     assert both[0].facts.keys() == both[1].facts.keys()
+
+
+@pytest.mark.parametrize("task", sorted(OF_TASK.keys() - {"embedding"}))
+def test_several_teachers_take_the_same_steps(train, task):
+    """Its distiller averages three teachers at each step; the trainer has a mean that was made before."""
+    compared = {"name": "logits_mse"}
+    if task in ("classification", "tokens", "spans"):
+        compared = SOFT | {"probability_shift": True, "weight_schedule": "linear_decay"}
+    stage = {"losses": [compared, HARD], "max_steps": 4}
+    both = [train(engine, [stage], task=task, teachers=3) for engine in ENGINES]
+    assert_same_steps(*both)
+    assert both[1].facts["stages"][0]["distiller"] == "MultiTeacherDistiller"
+    assert both[1].teacher.training is False
+    alone = train("textbrewer", [stage], task=task, folder="one")
+    assert flat(alone.log) != pytest.approx(flat(both[1].log), rel=1e-3)
 
 
 def test_dropout_falls_alike(train):
@@ -106,7 +122,10 @@ def test_two_stages_schedules_and_labelled_rows(train):
     }
     both = [train(engine, [first, second], labelled=20, patience=2) for engine in ENGINES]
     assert_same_steps(*both)
-    told = [[{k: v for k, v in stage.items() if k != "seconds"} for stage in trained.facts["stages"]] for trained in both]
+    told = [
+        [{k: v for k, v in stage.items() if k not in ("seconds", "distiller")} for stage in trained.facts["stages"]]
+        for trained in both
+    ]
     for ours, theirs in zip(*told, strict=True):
         assert ours.pop("best_value") == pytest.approx(theirs.pop("best_value"), rel=1e-5)
         assert ours == theirs

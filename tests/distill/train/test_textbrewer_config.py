@@ -305,14 +305,16 @@ def test_caching_makes_no_difference(train):
 
 
 @pytest.mark.parametrize(
-    ("config", "name"),
+    ("config", "teachers", "name"),
     [
-        ({"hard_label_weight": 1}, "Basic"),
-        ({"kd_loss_weight": 0, "hard_label_weight": 1}, "General"),
-        ({"intermediate_matches": [match([1, 1], [1, 1], "nst")]}, "General"),
+        ({"hard_label_weight": 1}, 1, "Basic"),
+        ({"kd_loss_weight": 0, "hard_label_weight": 1}, 1, "General"),
+        ({"intermediate_matches": [match([1, 1], [1, 1], "nst")]}, 1, "General"),
+        ({"hard_label_weight": 1}, 2, "MultiTeacher"),
+        ({"kd_loss_weight": 0, "hard_label_weight": 1}, 2, "General"),
     ],
 )
-def test_which_distiller_runs(train, monkeypatch, config, name):
+def test_which_distiller_runs(train, monkeypatch, config, teachers, name):
     ran = []
     write = textbrewer_engine.Basic.write_loss
 
@@ -321,23 +323,27 @@ def test_which_distiller_runs(train, monkeypatch, config, name):
         write(self, *args)
 
     monkeypatch.setattr(textbrewer_engine.Basic, "write_loss", told)
-    train("textbrewer", config)
+    facts = train("textbrewer", config, teachers=teachers).facts["stages"][0]
     assert ran == [name]
+    assert facts["distiller"] == f"{name}Distiller"
 
 
-@pytest.mark.parametrize("task", ["classification", "tokens"])
-def test_several_teachers_are_textbrewers_mean(train, tmp_path, task):
-    """Our stored mean of three teachers' logits, and TextBrewer's MultiTeacherDistiller on the three."""
-    config = {"temperature": 3, "hard_label_weight": 0.5}
+@pytest.mark.parametrize(
+    ("task", "more"), [("classification", {}), ("classification", CONFIGS["colder where it is unsure"]), ("tokens", {})]
+)
+def test_several_teachers_are_textbrewers_mean(train, tmp_path, task, more):
+    """Three teachers through both engines, and through TextBrewer's MultiTeacherDistiller as its users run it."""
+    config = {"temperature": 3, "hard_label_weight": 0.5, **more}
     teachers = [model(task, 4, 48, seed) for seed in (1, 11, 12)]
 
     def adaptor(batch, out):
-        return {"logits": out.logits, "losses": out.loss} | ({"logits_mask": token_rows(batch)} if task == "tokens" else {})
+        found = {"logits": out.logits, "losses": out.loss, "labels": batch["labels"]}
+        return found | ({"logits_mask": token_rows(batch)} if task == "tokens" else {})
 
     settings = textbrewer.TrainingConfig(device="cpu", output_dir=str(tmp_path / "unused"))
     student = model(task, 2, 32, 2)
     made = textbrewer.MultiTeacherDistiller(
-        settings, textbrewer.DistillationConfig(**config), teachers, student, adaptor, adaptor
+        settings, textbrewer.DistillationConfig.from_dict(json.loads(json.dumps(config))), teachers, student, adaptor, adaptor
     )
     with made:
         student.eval()
