@@ -19,7 +19,7 @@ from students.spec import LayersSpec
 from teachers.ensemble import AnyTeacher, EnsembleTeacher, load_ensemble
 from teachers.load import Teacher, as_teacher, load_encoder, load_teacher
 from teachers.origin import card_fields
-from teachers.precision import keyed, resolve
+from teachers.precision import Precision, keyed, resolve
 from teachers.remote import check_url, signals_url
 from teachers.spec import TeacherSpec
 
@@ -162,7 +162,7 @@ class EmbeddingRun:
         self.folder = folder
         self.given = dict.fromkeys(("teacher", "train", "evaluate"), False) | dict(given)
         self.cluster = cluster
-        self.precision = resolve(recipe.teacher.precision)
+        self.precision: Precision = first(lambda: resolve(recipe.teacher.precision))
         self.tuned: Path | None = None
         self.signal_key: dict[str, Any] = {}
 

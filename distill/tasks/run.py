@@ -14,7 +14,7 @@ from students.cost import count_parameters
 from students.heads import HeadStudent, build_head_student, load_head_student, save_head_student
 from teachers.heads import CLASSES, HeadModel, head_options, load_head
 from teachers.origin import card_fields
-from teachers.precision import keyed, resolve
+from teachers.precision import Precision, keyed, resolve
 
 from ..augmenting import run_key, run_mask
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples
@@ -25,7 +25,7 @@ from ..files import fingerprint, locate_model
 from ..given import source_facts, source_key
 from ..measure.hardware import peak_rss_mb
 from ..measure.size import file_mb
-from ..processes import in_turn, leads, world
+from ..processes import first, in_turn, leads, world
 from ..progress import note
 from ..proving import Proof
 from ..recipe import BY_TOKEN, Recipe, SourceSpec
@@ -59,7 +59,7 @@ class TaskRun:
         self.recipe = recipe
         self.folder = folder
         self.teacher_folder: Path | None = None
-        self.precision = resolve(recipe.teacher.precision)
+        self.precision: Precision = first(lambda: resolve(recipe.teacher.precision))
         self.several: Several | None = None
 
     def go(self) -> Report:
