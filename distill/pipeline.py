@@ -50,6 +50,7 @@ from .recipe_load import Overrides, RecipeLike, load_recipe
 from .report.model import Report
 from .report.words import public_name
 from .rundir import RunDir, versions
+from .scratch import check_scratch
 from .sharing import run_dir
 from .signals import JoinedSignals, Rows, Signals, labelling
 from .tasks.run import TaskRun
@@ -127,6 +128,7 @@ def opened(recipe: Recipe, out: Path | str | None, given: Mapping[str, bool], *,
     url = signals_url()
     if url is not None:
         check_url(url)
+    check_scratch()
     target = Path(out) if out is not None else Path("runs") / recipe.name
     with together(launch), contextlib.ExitStack() as held:
         folder = run_dir(target)

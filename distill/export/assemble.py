@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from ..loading import errors_alone
+from ..scratch import scratch
 from .calibrate import ChannelRanges, after_smoothing
 from .int8 import int8_products
 from .rewrite import merge_equal_weights, sentence_products, split_lstm_weights
@@ -112,8 +111,8 @@ def _in_blocks(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 
 def _dynamic_lstm(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
     """The graph with some LSTMs on 8-bit weights, as onnxruntime's quantizer writes them: from file to file."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain, done = Path(folder) / "plain.onnx", Path(folder) / "done.onnx"
+    with scratch("quantize") as folder:
+        plain, done = folder / "plain.onnx", folder / "done.onnx"
         onnx.save(model, plain)
         quantize_dynamic(
             plain,

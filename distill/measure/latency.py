@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..errors import MissingExtra, UserError
 from ..files import write_json
 from ..progress import Ticks, note
 from ..runtime.text import TextInput
+from ..scratch import scratch
 from .cases import Case, Scenario, Scope, as_texts, read_texts, synthetic_cases, text_cases, text_facts
 from .energy import EnergyMeter
 from .hardware import available_cores, environment, load_average
@@ -139,11 +139,11 @@ class _Measurement:
         machine, before = environment(), machine_time()
         if self.machine.cores < max(self.plan.threads):
             self._say(f"measuring: there are {self.machine.cores} cores; rows of more threads are marked")
-        with tempfile.TemporaryDirectory(prefix="distill-measure-") as scratch:
-            texts = Path(scratch) / "texts.json"
+        with scratch("measure") as place:
+            texts = place / "texts.json"
             write_json(texts, self.texts)
             for count in self.plan.threads:
-                self._threads(count, texts, Path(scratch) / "compiled")
+                self._threads(count, texts, place / "compiled")
         errors = [found.error for found in self.found.values() if found.error is not None]
         if errors and self.results.hopeless():
             raise errors[0]

@@ -8,7 +8,6 @@ does it again with fresh processes, started in the opposite order.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DistillError
+from ..scratch import scratch
 from .arrivals import PATIENCE, Segment, arrival_times
 from .cases import Case, blocks_of
 from .energy import EnergyMeter
@@ -104,10 +104,10 @@ class Pass:
     def run(self) -> None:
         """Start, measure in rounds, end. A process that dies is noted in its `Collected`, and the others go on."""
         # An empty working directory, so that no file beside the user shadows a module.
-        with tempfile.TemporaryDirectory(prefix="distill-measure-") as scratch:
+        with scratch("measure") as place:
             try:
                 for number, task in enumerate(self.tasks if self.passing % 2 == 0 else self.tasks[::-1]):
-                    folder = Path(scratch) / str(number)
+                    folder = place / str(number)
                     folder.mkdir()
                     self._guarded(task, self._start, folder)
                     self.tick()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from transformers import Trainer, get_scheduler, set_seed
 from ..data.sampler import LengthBucketSampler
 from ..progress import TrainingView
 from ..recipe import Recipe, StageSpec
+from ..scratch import scratch
 from .log import StepLog
 from .matches import own_settings
 from .stages import LOWER_IS_BETTER, StagePlan, stage_facts, stage_length, trainer_arguments
@@ -84,8 +84,8 @@ def _run_stage(
     optimizer.register_step_pre_hook(watch.before_step)
     optimizer.register_step_post_hook(watch.after_step)
     sides = [TeacherSide(objective.inner, number if teachers > 1 else None) for number in range(teachers)]
-    with tempfile.TemporaryDirectory() as unused, frozen(nn.ModuleList(sides)), contextlib.closing(view):
-        settings = TrainingConfig(ckpt_steps=length.every, output_dir=unused, device=arguments.device)
+    with scratch("textbrewer") as unused, frozen(nn.ModuleList(sides)), contextlib.closing(view):
+        settings = TrainingConfig(ckpt_steps=length.every, output_dir=str(unused), device=arguments.device)
         config = DistillationConfig(**terms.config)
         for name, schedule in terms.schedules.items():
             setattr(config, name, schedule)

@@ -164,7 +164,8 @@ def torn(home: Path, recipe: str, seconds: dict[str, float], chance: Callable[[i
         for place in (out, Path(f"{out}.cache")):
             shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(state, out)
-        shutil.copytree(f"{state}.cache", f"{out}.cache")
+        if Path(f"{state}.cache").exists():  # not yet, where the teacher was still being trained
+            shutil.copytree(f"{state}.cache", f"{out}.cache")
         files = [file for place in (out, Path(f"{out}.cache")) for file in sorted(place.rglob("*")) if file.is_file()]
         files = [file for file in files if file.name not in UNTOUCHED]
         folder = draw.choice(sorted({file.parent for file in files}))  # each stage's files are as likely as another's
