@@ -280,6 +280,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the runs; kept, to go on in")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", type=Path, default=tiny_runs.ROOT / "scripts/faults/results/disk.json")
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), default=list(GROUPS), help="groups (default: all)")
     options = parser.parse_args()
     if INSIDE not in os.environ:  # mounts that are seen by nobody else, and are gone when this ends
         os.environ[INSIDE] = "1"
@@ -289,7 +290,7 @@ def main() -> None:
     home = options.work.absolute() / "home"
     table, seconds = tiny_runs.Table(options.table, TITLE), tiny_runs.references(options.work.absolute())
     for recipe in tiny_runs.RECIPES:
-        for name, group in GROUPS.items():
+        for name, group in ((name, GROUPS[name]) for name in options.only):
             about = {"kind": name, "recipe": recipe, "seed": options.seed, "chain": f"{name}, {recipe}"}
             mine = [row for row in table.rows if (row["chain"], row["seed"]) == (about["chain"], options.seed)]
             if any(row.get("end") for row in mine):
