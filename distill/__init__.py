@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Libraries below tell nobody that they are used, unless their user wants them to.
-for _name, _value in {"HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1"}.items():
+# Libraries below tell nobody that they are used, unless their user wants them to. onnxruntime looks once, when it is imported.
+_SILENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1"}
+for _name, _value in _SILENT.items():
     os.environ.setdefault(_name, _value)
 
 __all__ = [

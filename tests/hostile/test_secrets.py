@@ -57,6 +57,16 @@ def test_telemetry_is_off(tmp_path):
     assert python(tmp_path, program).stdout.split() == ["True"]
 
 
+@pytest.mark.parametrize("first", ["distill", "distill.runtime.kinds", "distill.cli", "distill.measure.worker"])
+def test_onnxruntime_leaves_no_trace_of_the_machine(first, tmp_path):
+    """Its library, which no watch of Python's sees, would keep a name of the machine and a queue of events beside it."""
+    (tmp_path / "tmp").mkdir()
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path / "tmp")}
+    done = python(tmp_path, f"import {first}, onnxruntime; onnxruntime.SessionOptions()", **places)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["watched"]
+
+
 RECIPE = {
     "name": "tiny",
     "teacher": {"model": "teacher"},
