@@ -29,6 +29,8 @@ import tiny_runs
 
 GROWTH_KB = 512
 """Memory that a run may add, by the slope over the second half of the runs: what Python and its libraries keep."""
+LIBRARIES = ("torchinductor_",)
+"""Caches that libraries keep below the temporary folder, under one name for every run of a user."""
 RECIPE = {
     **tiny_runs.RECIPES["embedding"],
     "data": {"train": "sentences.txt", "evaluate": {"sts": "sts.csv"}},
@@ -133,7 +135,7 @@ def main() -> None:
         "threads_more": last["threads"] - first["threads"],
         "children": last["children"] + max((row["alive"] for row in together), default=0),
         "left": left(home),
-        "temporary": sorted(item.name for item in (home / "tmp").iterdir()),
+        "temporary": sorted(item.name for item in (home / "tmp").iterdir() if not item.name.startswith(LIBRARIES)),
         "students": len(students),
         "failed": sum(row["code"] != 0 for row in together),
     }
