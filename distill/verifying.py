@@ -11,6 +11,7 @@ from .errors import DistillError, RunError
 from .files import read_json
 from .recipe import Recipe
 from .recipe_load import load_recipe
+from .report.read import check_run
 from .rundir import versions
 from .sealing import MANIFEST, input_hashes, local_inputs, manifest_hash, result_hashes
 
@@ -80,10 +81,7 @@ def changed_files(run: Path | str) -> tuple[str, ...]:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise RunError("no such folder", where=str(folder), expected="a run folder, such as runs/quickstart")
-    if not (folder / MANIFEST).is_file():
-        raise RunError("this folder holds no run", where=str(folder), expected=MANIFEST, hint="name a folder of `distill run`")
+    check_run(folder)
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict):
         raise RunError("this file is damaged", where=str(folder / MANIFEST), got=repr(manifest), expected="a JSON object")

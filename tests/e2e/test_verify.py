@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_verified(tmp_path, content, expected):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(RunError, match="no such folder"):
+    with pytest.raises(RunError, match="there is no run folder here"):
         verify_run(tmp_path / "none")
 
 
