@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,14 +184,17 @@ def check_run(run: Path) -> None:
     Raises:
         RunError: nothing is there, a file is, or a folder without a manifest.
     """
-    if (run / "manifest.json").is_file():
+    if os.path.isfile(run / "manifest.json"):
         return
     expected = "a folder that `distill run` made, such as runs/quickstart"
-    if run.is_dir():
+    if os.path.isdir(run):
         hint = "name the run folder, the one that holds manifest.json"
         raise RunError("this folder holds no run", where=str(run), expected=expected, hint=hint)
-    names = [item.name for item in run.parent.iterdir() if item.is_dir()] if run.parent.is_dir() else []
-    message = "a file is given where a run folder is needed" if run.exists() else "there is no run folder here"
+    try:
+        names = [name for name in os.listdir(run.parent) if os.path.isfile(run.parent / name / "manifest.json")]
+    except OSError:  # nothing to look at, or nobody may
+        names = []
+    message = "a file is given where a run folder is needed" if os.path.exists(run) else "there is no run folder here"
     raise RunError(message, where=str(run), expected=expected, hint=nearest(run.name, names))
 
 
