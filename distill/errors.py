@@ -14,6 +14,7 @@ _SECRET = re.compile(r"\bhf_[A-Za-z0-9]{4,}|\bBearer\s+\S+|(?<=://)[^\s/@]+(?=@)
 """Tokens of the hub by their form, and what stands before the @ of an address."""
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 """Environment variables that hold a token of the hub."""
+ONE_OF = "one of: "
 
 
 class DistillError(Exception):
@@ -51,7 +52,7 @@ class DistillError(Exception):
             lines.append(f"  got:      {shorten(self.got)}")
         if self.expected is not None:
             lines.append(f"  expected: {self.expected}")
-        if self.hint is not None:
+        if self.hint is not None and not _says_again(self.hint, self.expected or ""):
             lines.append(f"  try:      {self.hint}")
         return "\n".join(lines)
 
@@ -134,4 +135,10 @@ def nearest(name: str, options: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(f"'{option}'" for option in close) + "?"
-    return ("one of: " + ", ".join(options)) if 0 < len(options) <= 20 else None
+    return (ONE_OF + ", ".join(options)) if 0 < len(options) <= 20 else None
+
+
+def _says_again(hint: str, expected: str) -> bool:
+    """Whether a hint lists the names that are expected, and no more."""
+    listed, told = (text.removeprefix(ONE_OF).split(", ") for text in (hint, expected))
+    return hint.startswith(ONE_OF) and sorted(listed) == sorted(told)

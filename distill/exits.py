@@ -19,6 +19,7 @@ _OURS = ("distill", "teachers", "students")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """What could steer a terminal, and what no UTF-8 can write: shown as an escape."""
 _debug = False
+_resumes = False
 
 
 def show_traceback(debug: bool) -> None:
@@ -27,15 +28,23 @@ def show_traceback(debug: bool) -> None:
     _debug = debug
 
 
+def resumes() -> None:
+    """Tell that the command which runs goes on where it was stopped; the others begin anew."""
+    global _resumes
+    _resumes = True
+
+
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a command and exit: 0 done, 1 a gate failed, 2 the user's mistake, 3 ours, 130 or 143 interrupted."""
+    global _resumes
+    _resumes = False
     listen()
     try:
         command()
     except DistillError as error:
         _end(str(error), error.exit_code)
     except Stopped as stop:
-        _end("stopped; run the same command again to go on", stop.exit_code)
+        _end("stopped; run the same command again" + (" to go on" if _resumes else ""), stop.exit_code)
     except MemoryError:
         _end("out of memory\n  try:      a smaller teacher.batch_size or train.batch_size", 3)
     except Exception as error:

@@ -82,6 +82,19 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         target.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose result it is to hold.
+
+    Raises:
+        RunError: a folder stands there, or the disk is full, read-only or forbidden.
+    """
+    with disk_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A file to fill, put in place of `path` on success and removed on failure: `atomic_write` for what is too large for memory.

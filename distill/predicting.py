@@ -113,6 +113,8 @@ def _only(options: dict[str, Any], known: set[str], kind: str) -> None:
                 got=kind,
                 expected=", ".join("--" + other.replace("_", "-") for other in sorted(known)),
             )
+    if "unit" not in known and options.get("on_long") == "windows":
+        raise UserError("windows are for tags alone", where="--on-long", got=kind, expected="cut or error")
 
 
 def _of_texts(model: Classifier, batch_size: int | None, options: dict[str, Any]) -> Plan:

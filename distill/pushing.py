@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DistillError, GateError, MissingExtra, RunError, UserError, shorten
-from .files import expand, read_json, sha256_file
+from .files import expand
 from .report.model import build_report
+from .sealing import REPORTS
+from .verifying import changed_files
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-REPORTS = ("report.html", "report.md", "report.json")
 UNSAFE = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 """Endings of files that may hold code: no part of a student."""
+NAMED = 10
+"""Changed files that an error names; `distill verify` names all."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def push_run(
 ) -> Push:
     """Upload a run's student folder, with its card at the top, and its report to a model repository of the hub.
 
+    What is uploaded is what the run made and proved: a file that was changed, lost or added since is refused, as `verify_run`
+    tells it.
+
     The token is the hub client's own (`hf auth login`, or HF_TOKEN); it is never read, shown or logged here.
 
     Args:
@@ -99,10 +105,15 @@ def push_run(
 
 def _files(run: Path, even_if_gates_failed: bool) -> tuple[PushFile, ...]:
     """Everything to upload, checked."""
+    changed = changed_files(run)
+    if changed:
+        more = f", and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        raise RunError(
+            f"this run is not what it was when it ended: {shorten(', '.join(changed[:NAMED]), 2000)}{more}",
+            where=str(run),
+            hint="take out what is not the run's and run its recipe again, which makes anew what is missing or damaged",
+        )
     report = build_report(run)
-    manifest = read_json(run / "manifest.json")
-    if not manifest.get("finished"):
-        raise RunError("this run is not finished", where=str(run), hint="run its recipe again: it goes on where it stopped")
     failed = [gate.model for gate in report.gates if not gate.passed]
     if (failed or not report.gates) and not even_if_gates_failed:
         raise GateError(
@@ -111,10 +122,7 @@ def _files(run: Path, even_if_gates_failed: bool) -> tuple[PushFile, ...]:
             hint="see parity.json; --even-if-gates-failed uploads it nevertheless",
         )
     student = run / "student"
-    if not (student / "README.md").is_file():
-        raise RunError("the model card is missing", where=str(student / "README.md"), hint="run its recipe again")
     found = [_checked(path, student) for path in sorted(student.rglob("*")) if path.is_file() and not _hidden(path, student)]
-    _unchanged(run, manifest, {f"student/{file.name}": file.path for file in found})
     reports = [PushFile(run / name, f"report/{name}", (run / name).stat().st_size) for name in REPORTS if (run / name).is_file()]
     return tuple(sorted([*found, *reports], key=lambda file: file.name))
 
@@ -131,22 +139,6 @@ def _checked(path: Path, student: Path) -> PushFile:
     if path.is_symlink() and not path.resolve().is_relative_to(student.resolve()):
         raise RunError("this file is a link that leads out of the student's folder", where=str(path), got=path.resolve())
     return PushFile(path, name, path.stat().st_size)
-
-
-def _unchanged(run: Path, manifest: dict[str, Any], files: dict[str, Path]) -> None:
-    """The files are those that the run made and proved."""
-    known: dict[str, str] = {}
-    for stage in manifest.get("stages", []):
-        if isinstance(stage, dict) and isinstance(stage.get("outputs"), dict):
-            known |= {name: digest for name, digest in stage["outputs"].items() if name.startswith("student/")}
-    changed = [name for name, path in files.items() if name in known and sha256_file(path) != known[name]]
-    gone = [name for name, digest in known.items() if name not in files and digest != "absent"]
-    if changed or gone:
-        raise RunError(
-            "this file is not the one that the run made" if changed else "a file of the run is gone",
-            where=str(run / (changed or gone)[0]),
-            hint="run its recipe again: what is damaged is made again",
-        )
 
 
 def _upload(planned: Push, message: str | None) -> str:

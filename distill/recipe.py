@@ -7,9 +7,9 @@ and it runs again as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from students.spec import StudentSpec
 from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
@@ -17,13 +17,12 @@ from teachers.spec import FinetuneSpec, SentenceFinetuneSpec, TeacherSpec
 from .recipe_augment import VocabularyMixSpec
 from .recipe_base import Schema
 from .recipe_card import CardSpec
-from .recipe_convention import stage_problem, task_problem
+from .recipe_convention import task_problem
 from .recipe_data import EMBEDDING_KINDS, DataSpec, EvaluationSpec, ParallelSpec, ShareSpec, SourceSpec, VectorSpec
 from .recipe_export import BudgetSpec, ExportSpec
 from .recipe_losses import (
     MASKED_LM,
     OF_TASK,
-    RELATIONAL,
     STATES,
     EmbeddingCosine,
     EmbeddingMSE,
@@ -31,6 +30,8 @@ from .recipe_losses import (
     PairOrder,
     SimilarityMatrix,
 )
+from .recipe_measure import MeasureSpec, ReportSpec
+from .recipe_stages import StageSpec, TrainSpec
 from .recipe_tree import normalise
 
 __all__ = [
@@ -61,167 +62,6 @@ DEV_METRICS = {
     "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy"}),
     "labelled": frozenset({"task_metric", "loss"}),
 }
-LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
-
-
-class StageSpec(Schema):
-    """One stage of training.
-
-    Attributes:
-        name: shown in logs; unique in the recipe.
-        losses: what is minimised: the weighted sum. `losses_from: FILE` in their place reads a DistillationConfig of
-            TextBrewer (docs/textbrewer.md).
-        convention: whose definitions the losses have where the two differ: this toolkit's, or TextBrewer's.
-        epochs: passes over the data; may be a fraction.
-        max_steps: stop after this many optimizer steps, whatever `epochs` says.
-        batch_size: sentences per step and process.
-        batch_tokens: tokens per step and process, padding counted: batches of like length hold as many sentences as that
-            allows, `batch_size` of them at most. None: every batch has `batch_size`.
-        warmup: share of the steps in which the rate rises.
-        schedule: how the rate falls afterwards.
-        layer_map: which teacher layer each student layer learns from, for losses between inner states: `kept` (the
-            one it was copied from), `uniform` (the last layer of each of the teacher's equal blocks), `top`, `bottom`, `skip`
-            (PKD's: every k-th, the last left out), `last` (the last layers alone), or pairs of 0-based numbers [teacher,
-            student]. None is `kept` for a student that was cut from its teacher, else `uniform`.
-        data: the rows trained on: `train` (with `data.unlabelled`, if there is any) or `labelled` alone.
-        matryoshka: shorter vectors to train besides the full one, in dimensions: relational losses (similarity_matrix,
-            pair_order) are the mean over all of these lengths.
-        toward: whose embeddings the stage trains toward. `start` is the uncut model that the student was cut from: a
-            student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
-    """
-
-    name: str = "main"
-    losses: tuple[LossSpec, ...] = Field(min_length=1)
-    convention: Literal["distill", "textbrewer"] = "distill"
-    layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
-    epochs: float = Field(default=2, gt=0, allow_inf_nan=False)
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=2)
-    batch_tokens: int | None = Field(default=None, ge=16)
-    learning_rate: float = Field(default=3e-4, gt=0, lt=1)
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    data: Literal["train", "labelled"] = "train"
-    toward: Literal["teacher", "start"] = "teacher"
-    matryoshka: tuple[Annotated[int, Field(ge=4)], ...] = ()
-
-    @model_validator(mode="after")
-    def _of_one_convention(self) -> StageSpec:
-        problem = stage_problem(self.losses, self.convention)
-        if problem:
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _nested(self) -> StageSpec:
-        if list(self.matryoshka) != sorted(set(self.matryoshka), reverse=True):
-            raise ValueError(f"matryoshka lists dimensions from large to small, each once, got {list(self.matryoshka)}")
-        if self.matryoshka and not any(loss.name in RELATIONAL for loss in self.losses):
-            raise ValueError(
-                f"matryoshka needs one of the losses {', '.join(sorted(RELATIONAL))}: they alone compare shorter vectors"
-            )
-        return self
-
-
-class TrainSpec(Schema):
-    """How every stage is trained.
-
-    Attributes:
-        engine: `trainer` is transformers.Trainer; `textbrewer` runs TextBrewer's distillers on the losses that both
-            define, without resume or mixed precision.
-        precision: numbers inside the student's matrix products; `auto` times a step of each and keeps the faster.
-        compile: run the layers of the student, and of a teacher beside it, through torch.compile; `auto` tries whether that pays
-            for its own time over the stage. Off by default.
-        select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
-            `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (or, where there are any, of the
-            translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
-            (accuracy, F1, ...) is the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say
-            nothing yet.
-        store_states: what losses between inner states need of the teacher is computed once per row of tokens and kept in the
-            cache in these numbers, unpadded, so that no step runs the teacher; the size is told, and checked against the
-            disk, before. fp16 takes half the space and rounds to 11 bits. None runs the teacher beside the student.
-        evaluate_every: in epochs if below or equal to 1, else in steps.
-        patience: stop after this many evaluations without a better one; None never stops early.
-        gradient_accumulation: batches per optimizer step.
-        dropout: of the student while it trains; None keeps the model's own. A student that copies a fixed function has
-            no labels to overfit, so none is the default.
-        report_to: trackers that transformers knows (tensorboard, wandb, ...).
-    """
-
-    engine: Literal["trainer", "textbrewer"] = "trainer"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    compile: Literal["auto"] | StrictBool = False
-    select_by: Literal[
-        "agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy", "task_metric", "loss"
-    ] = "agreement_spearman"
-    store_states: Literal["fp32", "fp16"] | None = None
-    evaluate_every: float = Field(default=0.25, gt=0)
-    patience: int | None = Field(default=4, ge=1)
-    gradient_accumulation: int = Field(default=1, ge=1)
-    dropout: float | None = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    report_to: tuple[str, ...] = ()
-
-
-class MeasureSpec(Schema):
-    """What is timed, and how often; every variant in a process of its own, all of them in turns.
-
-    Attributes:
-        batch, sequence, threads: every combination is timed; sequence in tokens.
-        min_runs, min_seconds: both are met by every row of the grid.
-        scenarios: single_stream (latency of the grid), offline (throughput), server (requests that come at random and queue).
-        scope: model (token ids in), or end_to_end (text in, tokenization included).
-        text: a file of your own sentences, one a line, timed beside the synthetic lengths.
-        compiled: time torch models through torch.compile too.
-        rates, loads: of the server scenario: requests a second, and shares of what each model can answer.
-        server_seconds: of every load of every model.
-        passes: sets of fresh processes; rounds: turns of every model in each of them.
-        repeats: how often what came out noisy is measured again.
-    """
-
-    batch: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(default=(1, 32), min_length=1)
-    sequence: tuple[Annotated[int, Field(ge=4, le=8192)], ...] = Field(default=(32, 128), min_length=1)
-    threads: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(default=(1,), min_length=1)
-    min_runs: int = Field(default=30, ge=3)
-    min_seconds: float = Field(default=1.0, ge=0)
-    scenarios: tuple[Literal["single_stream", "offline", "server"], ...] = Field(default=("single_stream",), min_length=1)
-    scope: Literal["model", "end_to_end"] = "model"
-    text: str | None = Field(default=None, min_length=1)
-    compiled: bool = False
-    rates: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    loads: tuple[Annotated[float, Field(gt=0, le=2)], ...] = (0.5, 0.8)
-    server_seconds: float = Field(default=12.0, gt=0, le=3600)
-    passes: int = Field(default=2, ge=1, le=20)
-    rounds: int = Field(default=5, ge=1, le=100)
-    repeats: int = Field(default=1, ge=0, le=5)
-
-    @field_validator("scenarios")
-    @classmethod
-    def _latency_first(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a scenario is named twice")
-        if "single_stream" not in value:
-            raise ValueError("scenarios must hold 'single_stream': the report compares its latency")
-        return value
-
-    @model_validator(mode="after")
-    def _has_load(self) -> MeasureSpec:
-        if "server" in self.scenarios and not self.rates and not self.loads:
-            raise ValueError("the scenario server needs rates, or loads")
-        return self
-
-
-class ReportSpec(Schema):
-    """How the report speaks and what it shows.
-
-    Attributes:
-        language: of report.html and report.md: English or Korean. report.json is English.
-        examples: how many examples of each set are shown on which student and teacher disagree; 0 keeps every text out.
-    """
-
-    language: Literal["en", "ko"] = "en"
-    examples: StrictInt = Field(default=20, ge=0, le=100)
 
 
 class Recipe(Schema):

@@ -17,7 +17,7 @@ from .recipe_check_names import hub_commit
 MANIFEST = "manifest.json"
 PASSING = frozenset({".lock", "work"})
 """Top-level names of a run folder that are no result."""
-REPORTS = ("report.json", "report.md", "report.html")
+REPORTS = ("report.json", "report.md", "report.html", "samples.csv")
 """What `distill report` writes."""
 _PATHS = frozenset({"source", "second", "target", "model", "from", "vectors", "vocabulary", "documents", "queries", "relevance"})
 """Keys of a recipe whose value may be a path."""

@@ -11,6 +11,7 @@ from .errors import DistillError, RunError
 from .files import read_json
 from .recipe import Recipe
 from .recipe_load import load_recipe
+from .report.read import check_run
 from .rundir import versions
 from .sealing import MANIFEST, input_hashes, local_inputs, manifest_hash, result_hashes
 
@@ -51,9 +52,7 @@ def verify_run(run: Path | str) -> Verification:
     """
     folder = Path(run)
     manifest = _manifest(folder)
-    changed = [] if manifest.get("seal") == manifest_hash(manifest) else [f"{MANIFEST}: changed: it is not what was sealed"]
-    told = _mapping(manifest, "files")
-    changed += _files(folder, told)
+    changed, told = _files(folder, manifest), _mapping(manifest, "files")
     inputs, notes = _mapping(manifest, "inputs"), []
     recipe = _recipe(folder)
     if recipe is None:
@@ -69,11 +68,20 @@ def verify_run(run: Path | str) -> Verification:
     return Verification(len(told), compared, tuple(changed), tuple(sorted(notes)))
 
 
+def changed_files(run: Path | str) -> tuple[str, ...]:
+    """What of a finished run's files is not as it was when the run ended, a line each; its inputs are not looked at.
+
+    Args:
+        run: the run folder, on any machine.
+
+    Raises:
+        RunError: there is no run, its manifest is damaged, or it has not ended.
+    """
+    return tuple(_files(Path(run), _manifest(Path(run))))
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise RunError("no such folder", where=str(folder), expected="a run folder, such as runs/quickstart")
-    if not (folder / MANIFEST).is_file():
-        raise RunError("this folder holds no run", where=str(folder), expected=MANIFEST, hint="name a folder of `distill run`")
+    check_run(folder)
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict):
         raise RunError("this file is damaged", where=str(folder / MANIFEST), got=repr(manifest), expected="a JSON object")
@@ -92,9 +100,10 @@ def _mapping(manifest: Mapping[str, Any], key: str) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}
 
 
-def _files(folder: Path, told: Mapping[str, str]) -> list[str]:
-    found = result_hashes(folder)
-    lines = [f"{name}: changed" for name in told if name in found and found[name] != told[name]]
+def _files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    told, found = _mapping(manifest, "files"), result_hashes(folder)
+    lines = [] if manifest.get("seal") == manifest_hash(manifest) else [f"{MANIFEST}: changed: it is not what was sealed"]
+    lines += [f"{name}: changed" for name in told if name in found and found[name] != told[name]]
     lines += [f"{name}: missing" for name in told if name not in found]
     return lines + [f"{name}: was not there when the run ended" for name in found if name not in told]
 

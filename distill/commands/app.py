@@ -78,11 +78,14 @@ def choices(text: str, allowed: tuple[str, ...], option: str) -> tuple[str, ...]
 
 
 def numbers(text: str, option: str) -> tuple[int, ...]:
-    """The whole numbers of a comma-separated option."""
+    """The whole numbers of a comma-separated option, from 1."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UserError("these are no whole numbers", where=option, got=text, expected="such as 1,32") from error
+    if min(found) < 1:
+        raise UserError("these numbers begin at 1", where=option, got=text, expected="such as 1,32")
+    return found
 
 
 def decimals(text: str, option: str) -> tuple[float, ...]:

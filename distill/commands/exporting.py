@@ -28,7 +28,7 @@ def export(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="What 'searched' may lose: min_cosine=0.995.  [default: that]", metavar="RULE")
+        str | None, typer.Option("--budget", help="What 'searched' may lose.  [default: min_cosine=0.995]", metavar="RULE")
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="UTF-8 text of your domain, one a line, to calibrate and judge by.")

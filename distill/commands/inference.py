@@ -14,7 +14,7 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exporte
 PrecisionOption = Annotated[str, typer.Option("--precision", help=f"{', '.join(PRECISIONS)}.")]
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Rows per run of the model.  [default: 512 tokens]", min=1)]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Threads.  [default: one per core]", min=1)]
-FormatOption = Annotated[str | None, typer.Option("--format", help="lines, tsv or jsonl.  [default: by the file's name]")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="Of FILE: lines, tsv or jsonl.  [default: by its name]")]
 
 
 @app.command(short_help="Embed the texts of a file, without torch.")
@@ -53,7 +53,7 @@ def encode(
         note(f"note: {encoder.truncated} sentences were cut at {encoder.max_length} tokens")
 
 
-@app.command(short_help="Labels, entities or answers for the rows of a file, without torch.")
+@app.command(short_help="Classify, tag or answer the rows of a file, without torch.")
 def predict(
     model: ModelArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="UTF-8: a text a line, .tsv or .jsonl; '-' reads stdin.")],
@@ -66,7 +66,8 @@ def predict(
         str, typer.Option("--on-long", help="A text over the limit: cut (and counted), error, or, for tags, windows.")
     ] = "cut",
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Probability from which one of several labels is chosen.  [default: 0.5]")
+        float | None,
+        typer.Option("--threshold", help="Probability from which one of several labels is chosen.  [default: 0.5]", min=0, max=1),
     ] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="What tags are of: word or character.  [default: word]")] = None,
     no_answer: Annotated[bool, typer.Option("--no-answer", help="A context may hold no answer.")] = False,
@@ -91,6 +92,8 @@ def predict(
 
     (chosen,) = choices(precision, PRECISIONS, "--precision")
     (long,) = choices(on_long, ("cut", "error", "windows"), "--on-long")
+    if unit is not None:
+        choices(unit, ("word", "character"), "--unit")
     check_out(out, RECORDS, "predictions.jsonl")
     options: dict[str, Any] = {"on_long": long, "threshold": threshold, "unit": unit, "no_answer": no_answer or None}
     given = {name: value for name, value in options.items() if value is not None}

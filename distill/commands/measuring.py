@@ -35,14 +35,14 @@ def measure(
         str,
         typer.Option("--load", help="server: shares of what each model can answer; without a rate 0.5,0.8."),
     ] = "",
-    min_seconds: Annotated[float, typer.Option("--min-seconds", help="Shortest time spent on each row.")] = 1.0,
+    min_seconds: Annotated[float, typer.Option("--min-seconds", help="Shortest time spent on each row.", min=0)] = 1.0,
     server_seconds: Annotated[
         float, typer.Option("--server-seconds", help="server: time spent on each load of each model.")
     ] = 12.0,
-    passes: Annotated[int, typer.Option("--passes", help="Sets of fresh processes.")] = 2,
-    rounds: Annotated[int, typer.Option("--rounds", help="Turns of every model in each pass.")] = 5,
-    repeats: Annotated[int, typer.Option("--repeats", help="How often what came out noisy is measured again.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="Write measure.json with every sample to this file.")] = None,
+    passes: Annotated[int, typer.Option("--passes", help="Sets of fresh processes.", min=1)] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", help="Turns of every model in each pass.", min=1)] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", help="How often what came out noisy is measured again.", min=0)] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file to write: every result, with every sample.")] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Time models side by side: torch and ONNX, a process each, one thread budget, turns in short blocks.
@@ -53,7 +53,7 @@ def measure(
     $ distill measure runs/quickstart --text sentences.txt --scope end_to_end --scenario single_stream,offline,server
     """
     set_output(quiet)
-    from ..files import write_json
+    from ..files import check_writable, write_json
     from ..measure.latency import measure_models
     from ..measuring import asked, find_models, first_failure, result_lines
 
@@ -66,6 +66,8 @@ def measure(
         rates=decimals(rate, "--rate"),
         loads=decimals(load, "--load"),
     )
+    if out is not None:
+        check_writable(out)
     with exits.needs_train("distill measure"):
         models = find_models(paths, teacher)
         result = measure_models(

@@ -12,7 +12,7 @@ from ..progress import set_output
 from .app import QuietOption, app
 
 
-@app.command(short_help="Upload a student to the hub, after showing what.")
+@app.command(short_help="Show what of a run would go to the hub, or upload it.")
 def push(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
     repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository of the hub; made where it is not there.")],
@@ -25,7 +25,8 @@ def push(
     quiet: QuietOption = False,
 ) -> None:
     """Upload the student folder, with the model card at its top, and the report. Without --upload it lists files and sizes
-    and sends nothing. The token is that of `hf auth login` or HF_TOKEN; it is never shown.
+    and sends nothing. A run that is not what it was when it ended, or of which a file failed its parity gate, is refused.
+    The token is that of `hf auth login` or HF_TOKEN; it is never shown.
 
     \b
     $ distill push runs/quickstart me/minilm-half

@@ -73,7 +73,12 @@ def label(
     $ distill label my-recipe.yaml --ray local --workers 4
     """
     if workers is not None and ray is None:
-        raise UserError("--workers is of Ray", where="--workers", got=workers, hint="add --ray local, or use torchrun")
+        raise UserError(
+            "workers are of a Ray cluster, and none is named",
+            where="--workers",
+            got=workers,
+            hint="add --ray local, or use torchrun",
+        )
     launch, resolved = _checked(recipe, overrides, quiet)
     with exits.needs_train("distill label"):
         from ..labelling import label as label_recipe
@@ -87,6 +92,7 @@ def label(
 
 def _checked(recipe: str, overrides: list[str] | None, quiet: bool) -> tuple[Launch, Recipe]:
     """The recipe, all its mistakes told before torch is loaded, and the process that this is."""
+    exits.resumes()
     launch = launched()
     if launch.world > 1:  # torch's own remarks would come from each process
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -105,7 +111,7 @@ def augment(
     recipe: RecipeArgument,
     out: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .jsonl.")],
     overrides: OverridesArgument = None,
-    form: Annotated[str | None, typer.Option("--format", help="parquet or jsonl.  [default: by the name of --out]")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Of --out: parquet or jsonl.  [default: by its name]")] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes, each with a model of its own.", min=1)] = 1,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -118,6 +124,7 @@ def augment(
     $ distill augment sbert-half data.train=lines.txt data.augment='{method: tang, variants: 5}' --out more.jsonl
     $ distill augment pkd data.train=train.tsv data.augment='{method: masked_lm, model: klue/bert-base}' --out more.parquet
     """
+    exits.resumes()
     set_output(quiet)
     from ..recipe_check import check_recipe
     from ..recipe_load import load_recipe

@@ -31,6 +31,7 @@ def sweep(
     $ distill sweep quickstart student.layers=2,3,4
     $ distill sweep my-recipe.yaml student.layers=2,3 stages.0.learning_rate=1e-4,3e-4 seed=1 --dry-run
     """
+    exits.resumes()
     set_output(quiet)
     from ..sweeping import state_lines, sweep_runs, sweep_states
 

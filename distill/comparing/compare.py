@@ -67,9 +67,10 @@ def compare_runs(
     """
     limits = _limits(max_quality_drop, max_latency_increase, latency)
     paths = [Path(run) for run in runs]
-    first = Path(baseline) if baseline is not None else paths[0] if paths else Path()
-    resolved = expand(first).resolve()
-    sides = read_sides([first, *(path for path in paths if expand(path).resolve() != resolved)] if paths else [])
+    if baseline is not None:
+        first = expand(baseline).resolve()
+        paths = [Path(baseline), *(path for path in paths if expand(path).resolve() != first)]
+    sides = read_sides(paths)
     usable = usable_sides(sides, limits)
     models = {side.label: side.model(model) for side in usable}
     check_models(usable, models, model)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import DistillError, RunError, UserError, nearest, shorten
+from ..errors import DistillError, UserError, shorten
 from ..files import expand, read_json
 from ..report.model import Report, build_report
+from ..report.read import check_run
 from ..report.schema import Latency, Model
 
 Cell = tuple[int, int, int]
@@ -65,12 +66,8 @@ def read_sides(paths: Sequence[Path]) -> list[Side]:
     if len(set(places)) < len(places):
         twice = next(str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1)
         raise UserError("this run is named twice", where=twice)
-    for path, place in zip(paths, places, strict=True):
-        if not (place / "manifest.json").is_file():
-            names = [item.name for item in place.parent.iterdir() if item.is_dir()] if place.parent.is_dir() else []
-            hint = "name the run folder, the one that holds student/" if place.is_dir() else nearest(place.name, names)
-            message = "this folder holds no run" if place.is_dir() else "there is no run folder here"
-            raise RunError(message, where=str(path), expected="a folder that `distill run` made", hint=hint)
+    for path in paths:
+        check_run(expand(path))
     return [_side(label, place) for label, place in zip(labels(places), places, strict=True)]
 
 

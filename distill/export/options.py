@@ -22,7 +22,8 @@ def read_budget(text: str | None, presets: Sequence[str]) -> Budget | None:
     if text is None:
         return None
     if "searched" not in presets:
-        raise UserError("--budget is what the preset 'searched' may lose", where="--budget", got=text, hint="add it to --presets")
+        message = "a budget is what the preset 'searched' may lose, and it is not asked for"
+        raise UserError(message, where="--budget", got=text, hint="add searched to --presets")
     name, equals, value = text.partition("=")
     expected = "min_cosine=NUMBER, such as min_cosine=0.995"
     if name == "metric_drop":
@@ -36,7 +37,10 @@ def read_budget(text: str | None, presets: Sequence[str]) -> Budget | None:
         budget = Budget(min_cosine=float(value))
     except ValueError as error:
         raise UserError("this is no number", where="--budget", got=value or "nothing", expected=expected) from error
-    check_budget(budget, range(2))
+    try:
+        check_budget(budget, range(2))
+    except UserError as error:
+        raise UserError(error.message, where="--budget", got=text, expected=expected) from error
     return budget
 
 

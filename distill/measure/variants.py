@@ -109,6 +109,12 @@ def find_variants(path: str | Path, *, role: Literal["teacher", "student"] = "st
                 hint="export the model again, or look at parity.json",
             )
         return [found]
+    if place.is_file():
+        raise ModelError(
+            "this is a file, and no model",
+            where=str(path),
+            expected="a run folder, a model folder, a file that ends in .onnx, or a hub model in the local cache",
+        )
     if not place.is_dir():
         found = Variant(role, role, "torch", path)
         found.location()

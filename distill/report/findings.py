@@ -92,8 +92,6 @@ def _kept(
     """Every model against the teacher; none of a set that is relative to the teacher already."""
     if task == "agreement" or "teacher" not in columns:
         return {}
-    import numpy as np
-
     from .resampled import compare, once
 
     teacher, found = judged(kind, columns["teacher"]), {}
@@ -101,8 +99,7 @@ def _kept(
         ours = judged(kind, own)
         if name == "teacher" or teacher is None or ours is None or not same_examples(kind, own, columns["teacher"]):
             continue
-        rows = np.arange(ours.n)
-        pair = {name: ours.statistic(rows), "teacher": teacher.statistic(rows)}
+        pair = {name: ours.statistic(), "teacher": teacher.statistic()}
         if any(not _same(once(statistic, ours.n), numbers.get(who)) for who, statistic in pair.items()):
             continue
         told = compare(pair[name], pair["teacher"], ours.n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from distill.errors import RunError
+from distill.errors import RunError, nearest
 from distill.files import read_json
 
 from .facts import DataFacts, Facts, FinetuneFacts, Part, SignalFacts, StudentFacts, TeacherFacts, TrainingFacts
@@ -177,6 +178,26 @@ class RunFiles:
     problems: tuple[Problem, ...] = ()
 
 
+def check_run(run: Path) -> None:
+    """Refuse a path at which no run is.
+
+    Raises:
+        RunError: nothing is there, a file is, or a folder without a manifest.
+    """
+    if os.path.isfile(run / "manifest.json"):
+        return
+    expected = "a folder that `distill run` made, such as runs/quickstart"
+    if os.path.isdir(run):
+        hint = "name the run folder, the one that holds manifest.json"
+        raise RunError("this folder holds no run", where=str(run), expected=expected, hint=hint)
+    try:
+        names = [name for name in os.listdir(run.parent) if os.path.isfile(run.parent / name / "manifest.json")]
+    except OSError:  # nothing to look at, or nobody may
+        names = []
+    message = "a file is given where a run folder is needed" if os.path.exists(run) else "there is no run folder here"
+    raise RunError(message, where=str(run), expected=expected, hint=nearest(run.name, names))
+
+
 def read_run(run: Path, *, lenient: bool = False, through: Collection[str] | None = None) -> RunFiles:
     """Read every file that a report needs.
 
@@ -193,8 +214,7 @@ def read_run(run: Path, *, lenient: bool = False, through: Collection[str] | Non
         RunError: the folder or a file is missing, damaged or of another version; if lenient, the folder, manifest.json or
             recipe.yaml is.
     """
-    if not run.is_dir():
-        raise RunError("there is no run folder here", where=str(run), hint="name a folder that `distill run` made")
+    check_run(run)
     manifest, problems = _parse(Manifest, run / "manifest.json"), list[Problem]()
     if through is not None:
         entries = tuple(entry for entry in manifest.stages if entry.name in through)

@@ -31,7 +31,7 @@ def slices(task: str, kind: str, teacher: Columns, student: Columns, *, model: s
     from .resampled import compare
 
     ours, theirs = judged(kind, student), judged(kind, teacher)
-    if ours is None or theirs is None or ours.n != theirs.n:
+    if ours is None or theirs is None or ours.n != theirs.n or not (ours.defined and theirs.defined):
         return ()
     found = []
     for by, name, rows in _parts(kind, student):

@@ -91,12 +91,13 @@ def require_kind(opened: Opened, wanted: Sequence[Kind], call: str) -> None:
         ModelError: it is of another kind.
     """
     if opened.kind not in wanted:
+        command = "encode" if opened.kind == "encoder" else "predict"
         raise ModelError(
             f"this model is {NAMES[opened.kind]}, not {NAMES[wanted[0]]}",
             where=str(opened.folder),
             got=f"output {', '.join(opened.engine.outputs)}",
             expected=f"{NAMES[wanted[0]]}, for {call}",
-            hint="distill.load loads every kind, each with the methods that fit it",
+            hint=f"`distill {command}`; from Python distill.load loads every kind, each with the methods that fit it",
         )
 
 

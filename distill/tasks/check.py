@@ -8,8 +8,9 @@ from teachers.heads import HeadModel
 
 from ..errors import ModelError
 from ..positions import position_limit
-from ..recipe import BY_TOKEN, Recipe, StageSpec
+from ..recipe import BY_TOKEN, Recipe
 from ..recipe_losses import COMPARING, STATES
+from ..recipe_stages import StageSpec
 from ..train.inner import check_states
 from ..train.layer_map import kept_layers
 from ..train.textbrewer_guards import check_stage

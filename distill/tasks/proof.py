@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from teachers.heads import HeadModel
 from ..data.examples import SpanExamples
 from ..errors import DistillError
 from ..evaluate.outputs import Predict, onnx_predict, run_over, torch_predict
-from ..evaluate.scoring import METRICS, Examples, Scorer, agreement, make_collator, make_features
+from ..evaluate.scoring import METRICS, Examples, Scorer, agreement, make_collator
 from ..evaluate.suite import defined, write_predictions
 from ..export.head_parity import check_head_parity, encode_row
 from ..export.heads import write_head_presets
@@ -32,7 +31,8 @@ from ..runtime.precision import FILES
 from ..runtime.session import open_session
 from ..train.task import model_logits
 from .data import TaskData
-from .several import Several
+from .features import features_of
+from .heads import Heads
 
 NOT_TOLD = ("predictions", "scores", "counts")
 """What is said of each example: it goes into predictions/, not into quality.json."""
@@ -46,42 +46,35 @@ class TaskModel:
     Args:
         recipe: the resolved recipe.
         folder: the run folder; its training stage is done.
-        teacher: what the student is compared with.
-        teacher_key: what decides its outputs.
-        order: for each label the teacher's output, or None.
-        teacher_folder: where the teacher lies, for measuring; None: as the recipe names it.
+        heads: the teachers that the student is compared with.
+        teacher_key: `Heads.key`.
         student: as it was trained.
         data: dev examples and labelled sets.
-        several: the teachers, where there are more than one.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         folder: RunDir,
-        teacher: HeadModel,
+        heads: Heads,
         teacher_key: Mapping[str, Any],
-        order: np.ndarray | None,
-        teacher_folder: Path | None,
         student: HeadStudent,
         data: TaskData,
-        several: Several | None = None,
     ) -> None:
-        self.recipe, self.folder, self.teacher, self.student, self.data = recipe, folder, teacher, student, data
+        self.recipe, self.folder, self.heads, self.student, self.data = recipe, folder, heads, student, data
         self.teacher_key = dict(teacher_key)
         self.judged_by: dict[str, Any] = {"unit": recipe.data.answer_unit}
-        self.order = order
-        self.teacher_folder, self.several = teacher_folder, several
 
     @cached_property
     def dev(self) -> Any:
         """Dev examples as the student reads them."""
-        return self._features(self.data.dev, self.student)
+        return features_of(self.recipe, self.data, self.data.dev, self.student)
 
     def export(self) -> dict[str, dict[str, int]]:
         """See `Subject`; dev examples show `fast` the activations it will meet."""
         spec, student = self.recipe.export, self.student
-        some = self._features(self.data.dev.select(np.arange(min(TEXTS, len(self.data.dev)))), student)
+        first = self.data.dev.select(np.arange(min(TEXTS, len(self.data.dev))))
+        some = features_of(self.recipe, self.data, first, student)
         collate = make_collator(self.recipe.task, student.tokenizer)
         feeds = [
             {name: value.numpy() for name, value in collate([some[row] for row in rows]).items()}
@@ -116,29 +109,21 @@ class TaskModel:
 
     def teacher_variant(self) -> Variant:
         """See `Subject`."""
-        if self.teacher_folder is not None:
-            return Variant("teacher", "teacher", "torch", self.teacher_folder)
+        if self.heads.folder is not None:
+            return Variant("teacher", "teacher", "torch", self.heads.folder)
         return named_teacher(self.recipe.teacher)
-
-    def _features(self, examples: Examples, model: HeadModel | HeadStudent) -> Any:
-        """Examples as one of the two models reads them."""
-        stride = self.recipe.data.stride
-        return make_features(
-            self.recipe.task, examples, model.tokenizer, model.max_length, labels=self.data.labels, stride=stride
-        )
 
     def _scorer(self, name: str, examples: Examples, model: HeadModel | HeadStudent) -> Scorer:
         """Judges one of the two models on a set; the student's dev examples are tokenised already."""
         known = name == "agreement" and model is self.student
-        features = self.dev if known else self._features(examples, model)
+        features = self.dev if known else features_of(self.recipe, self.data, examples, model)
         return Scorer(self.recipe.task, examples, features, self.data.labels, self.recipe.data.answer_unit)
 
     def quality(self) -> dict[str, Any]:
         """See `Subject`."""
-        data, task, labels = self.data, self.recipe.task, self.data.labels
+        data, task, labels, several = self.data, self.recipe.task, self.data.labels, self.heads.several
         sets: dict[str, Examples] = {"agreement": data.dev, **data.evaluate}
-        teacher_side = self.teacher if self.several is None else self.several.members[0]
-        sides: dict[str, HeadModel | HeadStudent] = {"teacher": teacher_side, "student": self.student}
+        sides: dict[str, HeadModel | HeadStudent] = {"teacher": self.heads.teacher, "student": self.student}
         scorers = {(name, side): self._scorer(name, part, sides[side]) for name, part in sets.items() for side in sides}
         predicts = self._predicts()
         tasks = {name: {"kind": task, "metric": METRICS[task], "n": len(part)} for name, part in sets.items()}
@@ -150,8 +135,8 @@ class TaskModel:
             for name, model in track(steps, total=len(steps), description="quality", unit="evaluations"):
                 side = "teacher" if model == "teacher" else "student"
                 scorer = scorers[name, side]
-                if side == "teacher" and self.several is not None:
-                    outputs = self.several.outputs(sets[name], labels, self.recipe.data.stride)
+                if side == "teacher" and several is not None:
+                    outputs = several.outputs(sets[name], labels, self.recipe.data.stride)
                 else:
                     outputs = run_over(predicts[model], scorer.features, make_collator(task, sides[side].tokenizer))
                 guesses = scorer.guess(outputs)
@@ -171,12 +156,12 @@ class TaskModel:
 
     def _predicts(self) -> dict[str, Predict]:
         """Teacher, student and exported files as functions of a batch, all in the data's order of labels."""
-        task, order = self.recipe.task, self.order
+        task, order = self.recipe.task, self.heads.order
 
         def torch_model(model: Any) -> Predict:
             return torch_predict(lambda batch: model_logits(model.eval(), batch, task), next(model.parameters()).device)
 
-        plain = torch_model(self.teacher.model)
+        plain = torch_model(self.heads.teacher.model)
         found: dict[str, Predict] = {
             "teacher": plain if order is None else lambda batch: plain(batch)[..., order],
             "student": torch_model(self.student.model),

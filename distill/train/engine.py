@@ -21,8 +21,9 @@ from ..data.tokens import TokenizedSentences
 from ..data.translations import draw_counts
 from ..errors import UserError
 from ..progress import note
-from ..recipe import Recipe, StageSpec
+from ..recipe import Recipe
 from ..recipe_losses import VECTOR
+from ..recipe_stages import StageSpec
 from .inner import InnerTeacher
 from .judges import DevLanguages, EmbeddingJudge
 from .objective import EmbeddingObjective, set_dropout

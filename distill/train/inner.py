@@ -19,9 +19,10 @@ from ..losses.hidden import hidden_cosine, hidden_mse, pkd
 from ..losses.minilm import minilm_v1, minilm_v2
 from ..losses.textbrewer import nst_by_length
 from ..progress import note
-from ..recipe import LossSpec, StageSpec
+from ..recipe import LossSpec
 from ..recipe_losses import MASKED_LM, STATES, CKDLayer, CKDWord, MiniLMv2, Projected
 from ..recipe_match import Match, term_of
+from ..recipe_stages import StageSpec
 from .fit import check_fit, relation_heads
 from .layer_map import LayerPairs, in_words, resolve_layer_map
 from .masked import MaskedLMLosses

@@ -22,7 +22,8 @@ from ..errors import UserError
 from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
 from ..processes import first, meet, world
 from ..progress import TrainingView, note
-from ..recipe import Recipe, StageSpec
+from ..recipe import Recipe
+from ..recipe_stages import StageSpec
 from ..stopping import finishing_step
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .compiling import compile_stage, trial_batches

@@ -14,8 +14,9 @@ from ..data.features import TaskCollator
 from ..errors import GateError
 from ..evaluate.outputs import Features, run_over, torch_predict
 from ..evaluate.scoring import Scorer
-from ..recipe import BY_TOKEN, Recipe, StageSpec
+from ..recipe import BY_TOKEN, Recipe
 from ..recipe_losses import COMPARING, PREDICTION
+from ..recipe_stages import StageSpec
 from .inner import InnerTeacher
 from .objective import set_dropout
 from .stages import Run, StagePlan, train_stages

@@ -23,7 +23,8 @@ from transformers import Trainer, get_scheduler, set_seed
 
 from ..data.sampler import LengthBucketSampler
 from ..progress import TrainingView
-from ..recipe import Recipe, StageSpec
+from ..recipe import Recipe
+from ..recipe_stages import StageSpec
 from ..scratch import scratch
 from .log import StepLog
 from .matches import own_settings

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import UserError
-from ..recipe import StageSpec, TrainSpec
 from ..recipe_losses import COMPARED, INNER, MATCH, OF_TASK, PREDICTION, STATES, TEXTBREWER, LossSpec, Tempered
+from ..recipe_stages import StageSpec, TrainSpec
 
 DEFINED = TEXTBREWER - MATCH
 """Losses that both define, but for those that name their layers."""

@@ -28,7 +28,8 @@ from transformers import BertConfig, BertForSequenceClassification, get_linear_s
 from distill.data.collate import Collator
 from distill.losses.prediction import soft_cross_entropy
 from distill.measure.hardware import peak_rss_mb
-from distill.recipe import Recipe, StageSpec, normalise
+from distill.recipe import Recipe, normalise
+from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
 from distill.train.stages import StagePlan, train_stages
 from distill.train.stored import Said, states_facts, store_states, with_states

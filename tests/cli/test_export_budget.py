@@ -37,7 +37,7 @@ def test_nothing_is_passed_on_that_was_not_asked_for(cli, asked, tmp_path):
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        (["--budget", "min_cosine=0.999"], "add it to --presets"),
+        (["--budget", "min_cosine=0.999"], "add searched to --presets"),
         (["--presets", "fp32,searched", "--budget", "metric_drop=0.01"], "needs labels"),
         (["--presets", "fp32,searched", "--budget", "0.99"], "no such budget"),
         (["--calibration", "nowhere.txt"], "nowhere.txt"),

@@ -154,12 +154,17 @@ def test_every_option_reaches_the_stopwatch(cli, tmp_path):
         (["x.onnx"], "x.onnx"),
         (["x.onnx", "--batch", "1,two"], "--batch"),
         (["x.onnx", "--rate", "5,x", "--scenario", "server"], "--rate"),
+        (["x.onnx", "--batch", "0"], "begin at 1"),
+        (["x.onnx", "--passes", "0"], "--passes"),
+        (["x.onnx", "--out", "."], "a folder stands where a file is needed"),
+        (["notes.txt"], "this is a file, and no model"),
         (["x.onnx", "--load", "0.5"], "server scenario"),
         (["x.onnx", "--teacher", "package:no_such_package"], "no_such_package"),
     ],
 )
 def test_mistakes_end_with_2(cli, monkeypatch, tmp_path, arguments, word):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
     code, _, err = cli("measure", *arguments)
     assert code == 2
     assert word in err

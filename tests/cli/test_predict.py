@@ -163,6 +163,8 @@ def test_options_and_models_that_do_not_fit(tmp_path):
     (tmp_path / "in.txt").write_text("a\n")
     with pytest.raises(UserError, match="--unit"):
         predict_file(Lengths(), tmp_path / "in.txt", tmp_path / "out.jsonl", options={"unit": "word"})
+    with pytest.raises(UserError, match="windows are for tags alone"):
+        predict_file(Lengths(), tmp_path / "in.txt", tmp_path / "out.jsonl", options={"on_long": "windows"})
     with pytest.raises(UserError, match=r"(?s)ends in \.jsonl"):
         predict_file(Lengths(), tmp_path / "in.txt", tmp_path / "out.npy")
     with pytest.raises(UserError, match=r"no such format"):
@@ -215,6 +217,8 @@ def test_encode_from_stdin(cli, tmp_path, folder, monkeypatch):
         ("encode", ["-o", "out.csv"], "ends in .npy"),
         ("predict", ["-o", "out.jsonl"], "distill encode"),
         ("predict", ["-o", "out.txt"], "ends in .jsonl"),
+        ("predict", ["-o", "out.jsonl", "--unit", "letter"], "--unit: unknown value"),
+        ("predict", ["-o", "out.jsonl", "--threshold", "2"], "--threshold"),
     ],
 )
 def test_mistakes_end_with_2_and_leave_nothing(cli, tmp_path, monkeypatch, folder, command, options, told):

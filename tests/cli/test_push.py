@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from compared import PredictedRun, change
 
-from distill.files import sha256_file
+from distill.sealing import seal
 
 TOKEN = "hf_SecretSecretSecret"
 
@@ -93,14 +93,14 @@ def run(tmp_path):
     (student / "model.safetensors").write_bytes(b"weights" * 1000)
     (student / ".hidden").write_text("nobody's business", "utf-8")
     (student / "README.md").write_text(model_card(folder), "utf-8")
-    for name in ("report.html", "report.md", "report.json"):
+    for name in ("report.html", "report.md", "report.json", "samples.csv"):
         (folder / name).write_text("{}", "utf-8")
-    outputs = {f"student/{name}": sha256_file(student / name) for name in ("model.safetensors", "onnx/model.onnx")}
-    change(folder, "manifest.json", lambda value: value["stages"][5].update(outputs=outputs))
+    seal(folder)
     return folder
 
 
-NAMES = ["README.md", "model.safetensors", "onnx/model.onnx", "report/report.html", "report/report.json", "report/report.md"]
+NAMES = ["README.md", "model.safetensors", "onnx/model.onnx"]
+NAMES += [f"report/{name}" for name in ("report.html", "report.json", "report.md", "samples.csv")]
 
 
 def test_without_the_flag_files_are_listed_and_nothing_is_sent(cli, hub, run):
@@ -108,7 +108,7 @@ def test_without_the_flag_files_are_listed_and_nothing_is_sent(cli, hub, run):
     assert (code, err) == (0, "")
     assert [line.split()[-1] for line in out.splitlines()[:-1]] == NAMES
     assert "0.007 MB  model.safetensors" in out
-    assert "6 files" in out
+    assert "7 files" in out
     assert "nothing was sent: add --upload" in out
     assert hub.seen == []
 
@@ -159,33 +159,49 @@ def test_words_like_a_token_are_taken_out(monkeypatch):
 
 def test_a_failed_gate_stops_it_unless_told(cli, hub, run):
     change(run, "parity.json", lambda value: value["models"]["fast"].update(passed=False))
+    seal(run)
     code, _, err = cli("push", run, "me/model", "--upload")
     assert code == 1
     assert "fast failed the parity gate" in err
     assert hub.seen == []
     assert cli("push", run, "me/model", "--even-if-gates-failed").code == 0
     change(run, "parity.json", lambda value: value.update(models={}))
+    seal(run)
     assert cli("push", run, "me/model").code == 1
-
-
-def _unfinished(run):
-    change(run, "manifest.json", lambda value: value.update(finished=None))
 
 
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [
-        (_unfinished, "not finished"),
-        (lambda run: (run / "student" / "README.md").unlink(), "model card is missing"),
-        (lambda run: (run / "student" / "model.safetensors").write_bytes(b"other"), "not the one that the run made"),
-        (lambda run: (run / "student" / "onnx" / "model.onnx").unlink(), "gone"),
-        (lambda run: (run / "student" / "pytorch_model.bin").write_bytes(b"pickle"), "no part of a student"),
-        (lambda run: (run / "student" / "more.json").symlink_to("/etc/hostname"), "leads out"),
-        (lambda run: (run / "quality.json").unlink(), "missing"),
+        (lambda run: change(run, "manifest.json", lambda value: value.update(finished=None)), "has not ended"),
+        (lambda run: change(run, "manifest.json", lambda value: value.update(name="x")), "manifest.json: changed"),
+        (lambda run: (run / "student" / "README.md").unlink(), "student/README.md: missing"),
+        (lambda run: (run / "student" / "model.safetensors").write_bytes(b"other"), "student/model.safetensors: changed"),
+        (lambda run: (run / "student" / "onnx" / "model.onnx").unlink(), "student/onnx/model.onnx: missing"),
+        (lambda run: (run / "student" / "more.json").write_text("{}"), "student/more.json: was not there"),
+        (lambda run: (run / "quality.json").write_text("{}"), "quality.json: changed"),
+        (lambda run: (run / "samples.csv").write_text("x"), "samples.csv: changed"),
+        (lambda run: [(run / f"{number}.txt").write_text("") for number in range(12)], "and 2 more"),
     ],
 )
-def test_what_is_not_whole_is_not_uploaded(cli, hub, run, spoil, word):
+def test_what_is_not_as_the_run_left_it_is_not_uploaded(cli, hub, run, spoil, word):
     spoil(run)
+    code, _, err = cli("push", run, "me/model", "--upload")
+    assert code == 2
+    assert word in err
+    assert hub.seen == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda student: (student / "pytorch_model.bin").write_bytes(b"pickle"), "no part of a student"),
+        (lambda student: (student / "more.json").symlink_to("/etc/hostname"), "leads out"),
+    ],
+)
+def test_what_no_student_has_is_not_uploaded(cli, hub, run, spoil, word):
+    spoil(run / "student")
+    seal(run)
     code, _, err = cli("push", run, "me/model", "--upload")
     assert code == 2
     assert word in err

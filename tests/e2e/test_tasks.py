@@ -221,9 +221,9 @@ def test_a_teacher_learns_what_the_words_tell(trained):
 # What runs again.
 
 NOT_AGAIN = [
-    "distill.tasks.run.train_task",
-    "distill.tasks.run.finetune",
-    "distill.tasks.run.teacher_logits",
+    "distill.tasks.training.train_task",
+    "distill.tasks.heads.finetune",
+    "distill.tasks.training.teacher_logits",
     "distill.tasks.proof.write_head_presets",
     "distill.tasks.proof.check_head_parity",
     "distill.tasks.proof.run_over",

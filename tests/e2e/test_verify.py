@@ -138,12 +138,16 @@ def test_a_report_that_is_written_again_is_sealed_again(home):
     from distill.report.model import build_report
     from distill.sealing import seal_again
 
-    page = Path("runs/one/report.html")
-    page.write_text("other")
-    assert not verify_run("runs/one").passed
-    build_report(Path("runs/one")).save(Path("runs/one"))
-    seal_again(Path("runs/one"))
-    assert verify_run("runs/one").passed
+    run, words = Path("runs/one"), ("report.md", "report.html", "samples.csv")
+    made = {name: (run / name).read_bytes() for name in words}
+    built = build_report(run)
+    built.save(run)
+    assert {name: (run / name).read_bytes() for name in words} == made
+    for name in words:  # as another version of the toolkit would write them
+        (run / name).write_text("other")
+    assert verify_run(run).changed == tuple(f"{name}: changed" for name in sorted(words))
+    seal_again(run)
+    assert verify_run(run).passed
 
 
 def test_sealing_reports_again_does_not_hide_what_else_changed(home):
@@ -171,7 +175,7 @@ def test_a_folder_that_cannot_be_verified(tmp_path, content, expected):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(RunError, match="no such folder"):
+    with pytest.raises(RunError, match="there is no run folder here"):
         verify_run(tmp_path / "none")
 
 

@@ -17,13 +17,13 @@ def test_a_budget_is_read():
 @pytest.mark.parametrize(
     ("text", "presets", "words"),
     [
-        ("min_cosine=0.99", ("fp32", "fast"), "add it to --presets"),
+        ("min_cosine=0.99", ("fp32", "fast"), "add searched to --presets"),
         ("metric_drop=0.01", ("fp32", "searched"), "needs labels"),
         ("min_cosin=0.99", ("fp32", "searched"), "did you mean 'min_cosine'"),
         ("min_cosine", ("fp32", "searched"), "no such budget"),
         ("min_cosine=high", ("fp32", "searched"), "no number"),
         ("min_cosine=", ("fp32", "searched"), "no number"),
-        ("min_cosine=1.5", ("fp32", "searched"), "no such budget"),
+        ("min_cosine=1.5", ("fp32", "searched"), "--budget: no such budget"),
         ("min_cosine=nan", ("fp32", "searched"), "no such budget"),
     ],
 )

@@ -13,7 +13,6 @@ from distill.report.disagreements import agreement_examples, disagreements
 from distill.report.html import to_html
 from distill.report.markdown import to_markdown
 from distill.report.model import build_report
-from distill.report.predictions import judged
 from distill.report.slices import slices
 
 
@@ -126,12 +125,6 @@ def test_columns_of_something_else_are_no_error(told, columns):
     report = build_report(run.folder)
     assert report.model("fast").quality["sts-test"].against_teacher is None
     to_html(report)
-
-
-def test_numbers_that_are_none_are_not_judged():
-    assert judged("sts", {"cosine": [0.1, float("nan")], "score": [1.0, 2.0]}) is None
-    assert judged("classification", {"score": [1.0, None]}) is None
-    assert judged("no such kind", {"score": [1.0]}) is None
 
 
 def labelled(prediction, confidence=None, score=None):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distill.errors import RunError
-from distill.report.read import read_log, read_recipe, read_run
+from distill.report.read import check_run, read_log, read_recipe, read_run
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
@@ -109,3 +109,16 @@ def test_no_bytes_escape_as_another_error(tmp_path, data):
         (tmp_path / name).write_bytes(data)
         with contextlib.suppress(RunError):
             reader(tmp_path / name)
+
+
+def test_a_path_without_a_run_names_the_runs_beside_it(tmp_path):
+    for name in ("three-layers", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "three-layers" / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match="no run folder here") as caught:
+        check_run(tmp_path / "tree-layers")
+    assert caught.value.hint == "did you mean 'three-layers'?"
+    with pytest.raises(RunError, match="this folder holds no run"):
+        check_run(tmp_path / "notes")
+    with pytest.raises(RunError, match="a file is given"):
+        check_run(tmp_path / "three-layers" / "manifest.json")

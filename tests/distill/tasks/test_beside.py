@@ -92,7 +92,7 @@ def run(place, folder, monkeypatch, *stages, **train):
 def test_a_run_learns_what_it_learns_from_stored_predictions(place, tmp_path, monkeypatch):
     """And the teacher is not asked for them beforehand."""
     with monkeypatch.context() as patch:
-        patch.setattr("distill.tasks.run.teacher_logits", lambda *_, **__: pytest.fail("asked beforehand"))
+        patch.setattr("distill.tasks.training.teacher_logits", lambda *_, **__: pytest.fail("asked beforehand"))
         live = run(place, tmp_path / "live", patch, BOTH)
     stored = run(place, tmp_path / "stored", monkeypatch, BOTH, store_states="fp32")
     assert live

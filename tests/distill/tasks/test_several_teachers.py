@@ -240,7 +240,7 @@ def test_textbrewers_own_distiller_trains_a_run(place, tmp_path, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("the student was trained again")
 
-    monkeypatch.setattr("distill.tasks.run._engine", refuse)
+    monkeypatch.setattr("distill.tasks.training._engine", refuse)
     distill.run(recipe(stages=stages, train={**train, "engine": "textbrewer"}), out=tmp_path / "textbrewer")
 
 

@@ -19,8 +19,8 @@ from distill.losses.ckd import layer_pair, layer_triple, word_pair, word_triple
 from distill.losses.gram import fsp, nst
 from distill.losses.hidden import hidden_cosine, hidden_mse, pkd
 from distill.losses.minilm import minilm_v1, minilm_v2
-from distill.recipe import StageSpec
 from distill.recipe_losses import INNER
+from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
 from distill.train.objective import EmbeddingObjective, set_dropout
 from distill.train.textbrewer_terms import _looks_everywhere

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoModelForMaskedLM
 
 from distill.errors import ModelError
-from distill.recipe import StageSpec
+from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
 from distill.train.masked import MaskedLMLosses
 from distill.train.objective import EmbeddingObjective

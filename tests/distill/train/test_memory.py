@@ -8,7 +8,7 @@ import torch
 import toytask
 
 from distill.evaluate.scoring import make_collator
-from distill.recipe import StageSpec
+from distill.recipe_stages import StageSpec
 from distill.train.memory import Memory, saved_bytes, stage_memory, tell_memory
 from distill.train.task import TaskObjective
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForMaskedLM
 
-from distill.recipe import StageSpec
+from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
 from distill.train.objective import EmbeddingObjective
 from distill.train.states import load_state, state_of, without_twins

@@ -14,8 +14,9 @@ import toytask
 from distill.data.collate import Collator
 from distill.data.tokens import TokenizedSentences
 from distill.errors import ModelError
-from distill.recipe import Recipe, StageSpec, normalise
+from distill.recipe import Recipe, normalise
 from distill.recipe_losses import INNER
+from distill.recipe_stages import StageSpec
 from distill.train.engine import TrainingData, train_student
 from distill.train.inner import InnerTeacher
 from distill.train.stored import Said, store_states, with_states

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from distill.losses.temperature import cwsm, flsw
-from distill.recipe import StageSpec
 from distill.recipe_losses import OF_TASK
+from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
 from distill.train.task import TaskObjective, hard_label, model_logits, token_rows
 from teachers.capture import Capture, Wanted

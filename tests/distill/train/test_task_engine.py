@@ -15,7 +15,7 @@ from distill.data.examples import TextExamples
 from distill.data.features import TaskCollator, TextFeatures
 from distill.errors import GateError
 from distill.evaluate.scoring import Scorer, make_collator
-from distill.recipe import StageSpec
+from distill.recipe_stages import StageSpec
 from distill.train import task_engine
 from distill.train.inner import InnerTeacher
 from distill.train.memory import SAMPLE

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from distill.errors import UserError
-from distill.recipe import StageSpec, TrainSpec
 from distill.recipe_losses import INNER, OF_TASK
+from distill.recipe_stages import StageSpec, TrainSpec
 from distill.train.textbrewer_guards import DEFINED, check_stage
 
 
