@@ -20,8 +20,9 @@ from distill.sealing import seal
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 IMPORTS = {
-    "train": {"torch", "transformers", "sentence_transformers", "datasets", "accelerate", "textbrewer", "safetensors", "onnx",
-              "onnxscript", "onnx_ir", "pyarrow", "psutil", "scipy", "sklearn", "matplotlib", "jinja2", "regex", "fsspec", "tensorboard"},
+    "train": {"torch", "transformers", "sentence_transformers", "datasets", "accelerate", "textbrewer", "tensorboard", "onnx",
+              "onnxscript", "onnx_ir", "safetensors", "pyarrow", "psutil", "scipy", "sklearn", "matplotlib", "jinja2", "regex",
+              "fsspec"},
     "search": {"faiss"},
     "augment": {"kiwipiepy", "HanTa", "spacy"},
     "ray": {"ray"},
