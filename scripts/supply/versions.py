@@ -42,7 +42,10 @@ TESTS = (
 )  # fmt: skip
 """The usual part: every room in which another library is called, and a run of each kind from teacher to report."""
 LIGHT = (
-    "tests/test_extras.py", "tests/cli/test_help.py", "tests/cli/test_recipe_commands.py", "tests/recipes/test_recipe_load.py",
+    "tests/test_extras.py", "tests/cli/test_help.py", "tests/cli/test_recipe_commands.py", "tests/cli/test_encode.py",
+    *(f"tests/recipes/test_recipe_{name}.py" for name in ("load", "yaml", "overrides", "errors", "tasks", "check")),
+    *(f"tests/distill/runtime/test_{name}.py" for name in
+      ("bad_models", "batches", "encoder", "engine", "light", "precision", "selfcontained")),
 )  # fmt: skip
 """Of the base install: the recipe, the command line, the runtime."""
 TOOLS = ("pytest", "pytest-timeout", "hypothesis", "onnx")

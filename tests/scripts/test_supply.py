@@ -85,15 +85,55 @@ def test_an_audit_that_saw_nothing_is_no_pass(supply):
     assert verdict({"dependencies": [sound]})[0] == 0
     assert verdict({"dependencies": [sound, bad, unknown]})[0] == 1
     assert verdict({"dependencies": [sound, unknown]})[0] == 2
+    code, lines = verdict({"dependencies": [unknown]})
+    assert (code, lines[0][:19], len(lines)) == (2, "nothing was audited", 2)
     assert verdict({"dependencies": []})[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("1.0", ["X-1"]),
+        ("1.4.9", ["X-1"]),
+        ("1.5", []),
+        ("2.0", ["X-1"]),
+        ("2.3", ["X-1"]),
+        ("2.4", []),
+        ("0.1", []),
+        ("0.5", ["X-2"]),
+    ],
+)
+def test_advisories_in_files(supply, tmp_path, version, told):
+    ranges = [{"introduced": "1.0"}, {"fixed": "1.5"}, {"introduced": "2.0"}, {"last_affected": "2.3"}]
+    first = {"package": {"ecosystem": "PyPI", "name": "Some_Name"}, "ranges": [{"type": "ECOSYSTEM", "events": ranges}]}
+    second = {"package": {"ecosystem": "PyPI", "name": "some-name"}, "versions": ["0.5.0", "older"]}
+    foreign = {"package": {"ecosystem": "npm", "name": "some-name"}, "versions": [version]}
+    (tmp_path / "advisories").mkdir()
+    for name, affected in {"X-1": first, "X-2": second, "X-3": foreign}.items():
+        (tmp_path / "advisories" / f"{name}.json").write_text(json.dumps({"id": name, "affected": [affected]}))
+    (tmp_path / "advisories" / "X-4.json").write_text(json.dumps({"id": "X-4", "affected": [first], "withdrawn": "2026-01-01"}))
+    (tmp_path / "pins.txt").write_text(f"some.name=={version}\nother==1.2\n")
+    done = run("audit.py", "--advisories", str(tmp_path / "advisories"), "--requirements", str(tmp_path / "pins.txt"))
+    assert done.returncode == (1 if told else 0), done.stderr
+    assert [line.split(": ")[1].split(",")[0] for line in done.stdout.splitlines()[:-1]] == told
+    assert done.stdout.endswith(f"2 packages audited, 0 not, {len(told)} vulnerabilities known\n")
+
+
+@pytest.mark.parametrize("text", [None, "{}", "[]", '{"id": "X", "affected": [{"package": 3}]}', "no json"])
+def test_advisories_that_cannot_be_read_are_no_pass(tmp_path, text):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    done = run("audit.py", "--advisories", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nothing was audited: ")
 
 
 def test_every_dependency_has_both_bounds_and_a_tested_version_between_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     tested = {canonicalize_name(name): Version(version) for name, _, version in (line.partition("==") for line in lines if line)}
-    shipped = [*project["dependencies"], *(text for extra in ("train", "search", "augment", "ray", "parallel", "parquet")
-               for text in project["optional-dependencies"][extra])]  # fmt: skip
+    extras = ("train", "search", "augment", "ray", "parallel", "parquet", "tensorboard")
+    shipped = [*project["dependencies"], *(text for extra in extras for text in project["optional-dependencies"][extra])]
     for wanted in map(Requirement, shipped):
         if wanted.name == "distill-toolkit":
             continue
