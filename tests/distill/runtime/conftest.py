@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import tiny
-import torch
 
 
 class Headed(NamedTuple):
@@ -28,6 +27,8 @@ CLASSES = {
 @pytest.fixture(scope="session")
 def headed(tmp_path_factory):
     """headed(task) -> torch model, tokenizer, exported folder (fp32); `pairs` is a siamese BiLSTM."""
+    import torch
+
     from distill.export.heads import write_head_presets
     from students.heads import save_head_student
 
