@@ -20,7 +20,6 @@ from distill.positions import position_limit
 
 from .bilstm import BiLSTMConfig, build_bilstm, load_bilstm
 from .layers import check_cut, choose_layers, keep_layers, layer_stack
-from .pieces import piece_states, principal_components
 from .spec import BiLSTMSpec, LayersSpec, TinySpec, VocabularySpec
 from .tiny import project_embeddings, tiny_of
 from .vocabulary import Trimmed, trim
@@ -28,9 +27,6 @@ from .vocabulary_model import trim_model
 
 Spec = LayersSpec | TinySpec | BiLSTMSpec
 Kind = Literal["layers", "tiny", "bilstm"]
-
-PIECE_SCALE = 0.1
-"""Root mean square of a BiLSTM's word table that starts at the teacher's outputs."""
 
 
 @dataclass
@@ -166,25 +162,8 @@ def _bilstm(
         sep_token_id=special["sep"],
         **head,
     )
-    matrix = None
-    if spec.init == "embeddings":
-        matrix = project_embeddings(table, spec.dim)
-    elif spec.init == "outputs":
-        matrix = _piece_table(base, tokenizer, len(table), spec.dim)
+    matrix = project_embeddings(table, spec.dim) if spec.init == "embeddings" else None
     return HeadStudent(build_bilstm(config, seed=seed, embeddings=matrix), tokenizer, 0, "bilstm")
-
-
-def _piece_table(encoder: Any, tokenizer: Any, rows: int, dim: int) -> np.ndarray:
-    """What the encoder says of each piece alone, along its principal axes, float32 [rows, dim]; special tokens have zero rows.
-
-    The numbers are brought to a root mean square of `PIECE_SCALE`: an LSTM has no LayerNorm that would do it.
-    """
-    ids, states = piece_states(encoder, tokenizer)
-    width = min(dim, states.shape[1])
-    table = np.zeros((rows, dim), np.float32)
-    found = principal_components(states, width)[0]
-    table[ids, :width] = PIECE_SCALE * found / max(float(np.sqrt((found**2).mean())), 1e-12)
-    return table
 
 
 def save_head_student(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None:

@@ -110,15 +110,14 @@ class BiLSTMSpec(_Spec):
         kind: always `bilstm`.
         dim: width of the word table.
         hidden: units of each direction.
-        init: `embeddings` starts the word table at the teacher's, brought to `dim` by PCA; `outputs` at what the
-            fine-tuned teacher's last layer says of each piece alone, likewise; `random`.
+        init: `embeddings` starts the word table at the teacher's, brought to `dim` by PCA; `random`.
         max_length, vocabulary: as in a student of layers.
     """
 
     kind: Literal["bilstm"]
     dim: StrictInt = Field(default=300, ge=8)
     hidden: StrictInt = Field(default=150, ge=4)
-    init: Literal["embeddings", "outputs", "random"] = "embeddings"
+    init: Literal["embeddings", "random"] = "embeddings"
     dropout: float = Field(default=0.1, ge=0, lt=1)
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     vocabulary: VocabularySpec | None = None

@@ -10,7 +10,8 @@ Sentence Embeddings" (the weights).
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,11 +20,17 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
+from distill.errors import ModelError
+
 from .build import Student
-from .pieces import Track, frame_of, framed_pieces, ordinary_ids, pieces_by_id, principal_components
 from .table import TokenTable, plain_tokenizer
 
 logger = logging.getLogger(__name__)
+
+Track = Callable[[Iterable[int]], Iterator[int]]
+
+_UNUSED = re.compile(r"[\[<]?unused[_ -]?\d+[\]>]?")
+"""Places that a vocabulary keeps free."""
 
 
 def build_static(
@@ -65,7 +72,7 @@ def build_static(
     width = _cap(dim, teacher_dim)
     tokenizer = _own_tokenizer(teacher, max_length)
     axes = np.eye(teacher_dim, width)
-    table = np.zeros((len(pieces_by_id(tokenizer)), width), np.float32)
+    table = np.zeros((len(_pieces(tokenizer)), width), np.float32)
     if distil:
         table, axes = token_table(teacher, dim=width, sif=sif, batch_size=batch_size, prompt=teacher_prompt, track=track)
     modules: list[nn.Module] = [TokenTable(tokenizer, torch.from_numpy(table), max_length)]
@@ -138,14 +145,37 @@ def token_table(
         ModelError: the teacher has no fast tokenizer.
     """
     tokenizer = teacher.tokenizer
-    pieces = pieces_by_id(tokenizer)
-    ids = ordinary_ids(tokenizer, pieces)
+    pieces = _pieces(tokenizer)
+    ids = _ordinary(tokenizer, pieces)
     vectors = _piece_vectors(teacher, ids, prompt, batch_size, track)
     rows, axes = principal_components(vectors, _cap(dim, vectors.shape[1]))
     rows *= sif_weights(zipf(len(ids)), sif)[:, None]
     table = np.zeros((len(pieces), rows.shape[1]), np.float32)
     table[ids] = rows
     return table, axes
+
+
+def principal_components(vectors: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centred vectors along their `dim` axes of largest variance, in float64.
+
+    The axes are eigenvectors of the covariance, which are the right singular vectors of a full SVD. The largest
+    component of each is positive, so that the signs are no accident. With all axes there is nothing to choose, and
+    the vectors stay in their own coordinates.
+
+    Args:
+        vectors: [n, d].
+        dim: at most d.
+
+    Returns:
+        [n, dim], and the axes [d, dim], orthonormal.
+    """
+    centred = vectors.astype(np.float64)
+    centred -= centred.mean(0)
+    if dim == centred.shape[1]:
+        return centred, np.eye(dim)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :dim]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dim)])
+    return centred @ axes, axes
 
 
 def zipf(count: int) -> np.ndarray:
@@ -189,6 +219,25 @@ def _bridge(axes: np.ndarray) -> Dense:
     return dense
 
 
+def _pieces(tokenizer: Any) -> list[str | None]:
+    """The vocabulary by token id; None where an id has no piece."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError("a static student needs a teacher with a fast tokenizer", got=type(tokenizer).__name__)
+    vocabulary = tokenizer.get_vocab()
+    pieces: list[str | None] = [None] * (max(vocabulary.values()) + 1)
+    for piece, index in vocabulary.items():
+        pieces[index] = piece
+    return pieces
+
+
+def _ordinary(tokenizer: Any, pieces: Sequence[str | None]) -> np.ndarray:
+    """The token ids that text gives, in order: neither special nor unused."""
+    special = {int(index) for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special.update(tokenizer.all_special_ids)
+    found = (i for i, piece in enumerate(pieces) if piece is not None and i not in special and not _UNUSED.fullmatch(piece))
+    return np.fromiter(found, np.int64)
+
+
 @torch.no_grad()
 def _piece_vectors(teacher: SentenceTransformer, ids: np.ndarray, prompt: str, batch_size: int, track: Track) -> np.ndarray:
     """The teacher's pooled vector of every piece alone, between the special tokens it puts around a text; no Normalize.
@@ -197,17 +246,24 @@ def _piece_vectors(teacher: SentenceTransformer, ids: np.ndarray, prompt: str, b
         float32 [len(ids), d_T].
     """
     tokenizer = teacher.tokenizer
+    framed = tokenizer("a", return_special_tokens_mask=True, truncation=False)
+    inner = [place for place, special in enumerate(framed["special_tokens_mask"]) if not special]
     asked = tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+    head, tail = [*framed["input_ids"][: inner[0]], *asked], framed["input_ids"][inner[-1] + 1 :]
     teacher.eval()
     modules = list(teacher)
     while isinstance(modules[-1], Normalize):
         modules.pop()
     found = []
     for start in track(range(0, len(ids), batch_size)):
-        features: dict[str, Any] = framed_pieces(tokenizer, ids[start : start + batch_size], asked)
-        features = {name: value.to(teacher.device) for name, value in features.items()}
+        part = torch.from_numpy(ids[start : start + batch_size])
+        lines = [torch.full_like(part, token) for token in head] + [part] + [torch.full_like(part, token) for token in tail]
+        batch = torch.stack(lines, 1).to(teacher.device)
+        features: dict[str, Any] = {"input_ids": batch, "attention_mask": torch.ones_like(batch)}
+        if "token_type_ids" in tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(batch)
         if prompt:
-            features["prompt_length"] = len(frame_of(tokenizer)[0]) + len(asked)  # for a pooling that leaves the prompt out
+            features["prompt_length"] = len(head)  # for a pooling that leaves the prompt out
         for module in modules:
             features = module(features)
         found.append(features["sentence_embedding"].float().cpu().numpy())

@@ -12,7 +12,6 @@ import transformers
 
 from distill.errors import ModelError
 from students.heads import build_head_student, load_head_student, save_head_student
-from students.pieces import piece_states
 from students.spec import BiLSTMSpec, LayersSpec, TinySpec, VocabularySpec
 from teachers.heads import CLASSES, head_options, load_head
 
@@ -143,26 +142,6 @@ def test_a_trimmed_vocabulary(spec, starts):
     assert student.facts["vocabulary"] == {"pieces": len(student.ids), "of": len(start.tokenizer)}
     if isinstance(spec, LayersSpec):
         same(outputs(student.model, student.tokenizer), outputs(start.model, start.tokenizer))
-
-
-@pytest.mark.parametrize("dim", [12, 48])  # narrower and wider than the teacher
-def test_a_word_table_that_starts_at_the_teachers_outputs(dim, starts):
-    start = starts("classification")
-    spec = LSTM.model_copy(update={"init": "outputs", "dim": dim, "vocabulary": VocabularySpec()})
-    made = build(spec, start, "classification", texts=TEXTS)
-    table = made.model.get_input_embeddings().weight.detach().numpy()
-    ids, states = piece_states(start.model.base_model, start.tokenizer)
-    rows = [ids.tolist().index(old) for old in made.ids.tolist() if old in ids]
-    wanted = states[rows].astype(np.float64)
-    wanted -= wanted.mean(0)
-    ours = [row for row, old in enumerate(made.ids.tolist()) if old in ids]
-    angles, wanted = table[ours].astype(np.float64) @ table[ours].T, wanted @ wanted.T
-    assert np.corrcoef(angles.ravel(), wanted.ravel())[0, 1] > (0.9999 if dim == 48 else 0.9)  # as well as `dim` axes can
-    others = sorted(set(range(len(table))) - set(ours))
-    assert others
-    assert not table[others].any()
-    width = min(dim, states.shape[1])
-    np.testing.assert_allclose(np.sqrt((table[ours][:, :width] ** 2).mean()), 0.1, rtol=1e-4)
 
 
 def test_pairs_go_through_a_bilstm_side_by_side(starts):

@@ -16,9 +16,8 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
 from distill.errors import ModelError
 from students.load import load
-from students.pieces import principal_components
 from students.save import save_student
-from students.static import build_static, distil_static, sif_weights, token_table, zipf
+from students.static import build_static, distil_static, principal_components, sif_weights, token_table, zipf
 
 TEXTS = tiny.SENTENCES[:40]
 WORDS = tiny.tokenizer()
