@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 from .processes import world
+
+AGAIN_SECONDS = 0.05
+"""After how long a signal comes again that fell where nothing can be raised."""
 
 _asked: int | None = None
 _finishing = False
@@ -22,7 +28,7 @@ class Stopped(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
         super().__init__(number)
 
 
@@ -30,8 +36,19 @@ def listen() -> None:
     """Let both signals raise `Stopped`, or be noted inside `finishing_step`. The command line calls it, the library never."""
     global _asked, _deaf
     _asked, _deaf = None, False
+    sys.unraisablehook = _swallowed
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+
+
+def _swallowed(found: Any) -> None:
+    """What Python cannot raise: a signal that fell into a destructor, where it would be printed and forgotten, comes again."""
+    if not isinstance(found.exc_value, Stopped):
+        sys.__unraisablehook__(found)
+        return
+    again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), found.exc_value.number))
+    again.daemon = True
+    again.start()
 
 
 def deaf() -> None:

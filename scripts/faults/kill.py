@@ -66,7 +66,7 @@ def _struck(start: tiny_runs.Start, number: signal.Signals, cold: bool) -> bool:
     if number is signal.SIGKILL or (cold and start.code == -number):
         return start.code == -number
     said = start.said()
-    return start.code == 128 + number and "run the same command again to go on" in said and "Traceback" not in said
+    return start.code == 128 + number and "run the same command again" in said and "Traceback" not in said
 
 
 def end(home: Path, recipe: str, out: Path, begun: list[int]) -> dict[str, Any]:

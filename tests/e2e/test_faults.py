@@ -24,8 +24,12 @@ def command(at_home, recipe_file, no_stopwatch, monkeypatch, capsys):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(out):
+        def work():
+            exits.resumes()
+            distill.run(recipe_file, ["export.presets=[fp32]", "train.epochs=1"], out=out)
+
         with pytest.raises(SystemExit) as end:
-            exits.run(lambda: distill.run(recipe_file, ["export.presets=[fp32]", "train.epochs=1"], out=out))
+            exits.run(work)
         return end.value.code, capsys.readouterr().err
 
     yield run
