@@ -177,7 +177,7 @@ class Worker:
     """Runs on a machine of the cluster: a copy of the teacher.
 
     Args:
-        spec: names it.
+        spec: names it; its precision is fp32 or bf16, whichever the machine that asks has chosen.
         key: the fingerprint that it must have.
     """
 
@@ -194,7 +194,6 @@ class Worker:
         if self._teacher is not None:
             return
         from teachers.load import load_teacher
-        from teachers.precision import resolve
 
         host = f"Ray worker on {socket.gethostname()}"
         try:
@@ -215,12 +214,13 @@ class Worker:
                 expected="weights, tokenizer and settings as on the machine that asks",
                 hint="copy the model folder anew, or name a commit in teacher.revision",
             )
-        self._teacher, self._precision = teacher, resolve(self._spec.precision)
+        self._teacher = teacher
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of some texts, float32 [n, d]."""
         self.load()
-        vectors: np.ndarray = self._teacher.embed(texts, batch_size=self._spec.batch_size, precision=self._precision)
+        spec = self._spec
+        vectors: np.ndarray = self._teacher.embed(texts, batch_size=spec.batch_size, precision=spec.precision)
         return vectors
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .processes import world
@@ -18,6 +18,8 @@ AGAIN_SECONDS = 0.05
 _asked: int | None = None
 _finishing = False
 _deaf = False
+_told: Callable[[Any], object] = sys.__unraisablehook__
+"""Who is told of what else cannot be raised: the hook that was there."""
 
 
 class Stopped(BaseException):
@@ -34,9 +36,10 @@ class Stopped(BaseException):
 
 def listen() -> None:
     """Let both signals raise `Stopped`, or be noted inside `finishing_step`. The command line calls it, the library never."""
-    global _asked, _deaf
+    global _asked, _deaf, _told
     _asked, _deaf = None, False
-    sys.unraisablehook = _swallowed
+    if sys.unraisablehook is not _swallowed:
+        _told, sys.unraisablehook = sys.unraisablehook, _swallowed
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
 
@@ -44,7 +47,7 @@ def listen() -> None:
 def _swallowed(found: Any) -> None:
     """What Python cannot raise: a signal that fell into a destructor, where it would be printed and forgotten, comes again."""
     if not isinstance(found.exc_value, Stopped):
-        sys.__unraisablehook__(found)
+        _told(found)
         return
     again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), found.exc_value.number))
     again.daemon = True

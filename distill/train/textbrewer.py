@@ -62,7 +62,7 @@ def train_textbrewer(recipe: Recipe, *args: Any, teachers: int = 1, **options: A
     """
     for number, stage in enumerate(recipe.stages):
         check_stage(stage, recipe.student.kind, recipe.task, where=f"stages.{number}", train=recipe.train)
-    plain = recipe.with_values(train={**recipe.train.model_dump(mode="json"), "precision": "fp32"})
+    plain = recipe.resolved(train={"precision": "fp32"})
     return train_task(plain, *args, **options, run=functools.partial(_run_stage, teachers))
 
 

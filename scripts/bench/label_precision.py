@@ -21,14 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from in_turn import spread
 
 RESULTS = Path(__file__).parent / "results" / "label_precision.json"
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    found = {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
-    return {name: round(value, 3) for name, value in found.items()}
 
 
 def compare(folder: Path, texts: list[str], rounds: int) -> dict[str, Any]:

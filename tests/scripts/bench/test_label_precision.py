@@ -10,7 +10,8 @@ import tiny
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "bench" / "label_precision.py"
 
 
-def test_one_model_in_both_precisions(tmp_path):
+def test_one_model_in_both_precisions(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))  # as the script itself finds its neighbours
     spec = importlib.util.spec_from_file_location("label_precision", SCRIPT)
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
