@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..progress import memory_mb, note
+from .ahead import AHEAD
 from .objective import Objective
 from .trainer import Collate, Rows
 
@@ -28,7 +29,7 @@ class Memory:
     Attributes:
         now: what the process holds before the first step.
         training: gradients and averages of the optimizer.
-        batch: what a batch of the longest rows keeps for the backward pass.
+        batch: what a batch of the longest rows keeps for the backward pass, and the batches that wait behind it.
         free: what the machine, or the GPU, could still give.
     """
 
@@ -66,7 +67,7 @@ def stage_memory(objective: Objective, rows: Rows, collate: Collate, batch_size:
     weights = list(objective.parameters())
     device = weights[0].device
     kept = saved_bytes(objective, {name: value.to(device) for name, value in batch.items()}, bf16=bf16)
-    given = sum(value.nbytes for value in batch.values())
+    given = (1 + AHEAD) * sum(value.nbytes for value in batch.values())
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     cuda = torch.cuda.is_available()
     free = torch.cuda.mem_get_info()[0] if cuda else psutil.virtual_memory().available

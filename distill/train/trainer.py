@@ -20,6 +20,7 @@ from ..files import read_json, write_json
 from ..processes import first, leads, meet, rank, world
 from ..progress import TrainingView
 from ..stopping import asked, stop_if_asked
+from .ahead import AHEAD, Ahead
 from .checkpoints import seal, step_of
 from .judges import Judge
 from .log import StepLog
@@ -67,6 +68,7 @@ class DistillTrainer(Trainer):
         log_path: log.jsonl.
         stage: name of the stage.
         resume: the checkpoint this training goes on from; later log lines are dropped.
+        ahead: batches that are made while others are computed; 0 makes each when its turn comes.
     """
 
     def __init__(
@@ -83,8 +85,11 @@ class DistillTrainer(Trainer):
         stage: str,
         resume: Path | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        ahead: int = AHEAD,
     ) -> None:
         self.judge = judge
+        self.ahead = ahead
+        self.coming: tuple[Iterator[Any], Ahead] | None = None
         self.draw = draw
         self.batches = batches
         step = step_of(resume) if resume else 0
@@ -144,6 +149,25 @@ class DistillTrainer(Trainer):
         return self.accelerator.prepare(
             DataLoader(self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator, pin_memory=pin)
         )
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+        """The batches of a step, made while earlier ones were computed."""
+        if self.coming is None or self.coming[0] is not epoch_iterator:
+            self._stop_coming()
+            self.coming = epoch_iterator, Ahead(epoch_iterator, self.ahead)
+        return super().get_batch_samples(self.coming[1], num_batches, device)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """See transformers; no thread is left behind, however it ends."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._stop_coming()
+
+    def _stop_coming(self) -> None:
+        if self.coming is not None:
+            self.coming[1].close()
+            self.coming = None
 
     def compute_loss(
         self,
