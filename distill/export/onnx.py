@@ -24,6 +24,7 @@ from .rewrite import gemm_to_matmul
 from .search import MIN_COSINE, Budget, Search, check_budget, search_of
 from .search_log import SEARCH
 from .smooth import Feeds, text_feeds
+from .traces import let_go, of_its_own
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -78,7 +79,7 @@ def export_graph(
         with torch.no_grad(), _quiet():
             program = torch.onnx.export(
                 module,
-                inputs,
+                tuple(of_its_own(tensor) for tensor in inputs),
                 dynamo=True,
                 input_names=list(input_names),
                 output_names=list(output_names),
@@ -96,6 +97,7 @@ def export_graph(
     if program is None:
         raise DistillError("the ONNX exporter gave nothing back", where="export")
     model = program.model_proto
+    let_go(program)
     strip(model)
     gemm_to_matmul(model)
     atomic_write(target, model.SerializeToString(deterministic=True))

@@ -1,0 +1,35 @@
+"""What torch's exporter would keep of every export: its whole trace, some 14,000 objects and a few megabytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def let_go(program: Any) -> None:
+    """Cut what holds the trace of an export that is done, so that it goes with the program.
+
+    The stand-ins for the inputs hold their sizes in C++, these hold the environment of symbolic shapes, and that lists the
+    stand-ins: a circle that Python's collector cannot see. And methods of that environment remember their arguments, itself
+    among them, some of them without bound. Seen with torch 2.10 to 2.13; where a version has none of this, nothing is done.
+
+    Args:
+        program: what `torch.onnx.export` gave, its model already taken.
+    """
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    for node in program.exported_program.graph.nodes:
+        environment = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
+        listed = getattr(environment, "tracked_fakes", None)
+        if listed:
+            listed.clear()
+    for method in vars(ShapeEnv).values():
+        forget = getattr(method, "cache_clear", None)
+        if forget is not None:
+            forget()
+
+
+def of_its_own(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that is no view: of a view's base torch keeps the stand-in, and with it the trace, for ever."""
+    return tensor.clone()
