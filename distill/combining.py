@@ -68,7 +68,7 @@ def several_signals(
         teacher, data.train_goals, data.dev_goals, batch_size=size, precision=precision, crowds=crowds
     )
     told = {"teachers": [keyed(key, precision) for key in each], "data": dict(trained_on)}
-    facts = folder.stage("signals", told, [], work)
+    facts = folder.stage("signals", told, [], work, everyone=True)
     key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
     if teacher.width is not None:
         width = teacher.width

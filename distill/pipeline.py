@@ -25,6 +25,7 @@ from teachers.spec import TeacherSpec
 
 from .augmenting import run_key, run_mask
 from .combining import several_facts, several_signals
+from .data.augment.parts import Parts
 from .data.augment.vocabulary import whole_words
 from .data.evaluation import EvaluationSet, set_values, sources_of_set
 from .data.prepare import PreparedData, prepare
@@ -44,7 +45,7 @@ from .processes import check_launch, first, launched, leads, together, total, wo
 from .progress import note, track
 from .proving import Encoder, Proof
 from .recipe import Recipe, SourceSpec
-from .recipe_augment import VocabularyMixSpec
+from .recipe_augment import TextSpec, VocabularyMixSpec
 from .recipe_check import check_recipe
 from .recipe_load import Overrides, RecipeLike, load_recipe
 from .report.model import Report
@@ -281,15 +282,19 @@ class EmbeddingRun:
 
         def work() -> dict[str, Any]:
             words = whole_words(self.lead.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
-            made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed)
-            save_prepared(made, self.folder.data)
+            made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed, parts=parts)
+            if leads():
+                save_prepared(made, self.folder.data)
             counts = made.counts
             del made
             give_back()
             names = [*(["given sentences"] if train is not None else [s.source for s in spec.train]), *pairs]
             return {**counts, **source_facts(names)}
 
-        facts = self.folder.stage("data", inputs, ["data"], work)
+        parts = Parts(self.folder.work / "augment")
+        facts = self.folder.stage("data", inputs, ["data"], work, everyone=isinstance(spec.augment, TextSpec))
+        if leads():
+            parts.remove()
         data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest
         give_back()
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
@@ -316,7 +321,7 @@ class EmbeddingRun:
             crowd=None if crowd is None else crowd(spec, self.teacher_key),
         )
         inputs = {"teacher": keyed(self.teacher_key, self.precision), "data": self._trained_on()}
-        facts = self.folder.stage("signals", inputs, [], work)
+        facts = self.folder.stage("signals", inputs, [], work, everyone=True)
         self.signal_key = {name: facts[name] for name in ("train_sha256", "dev_sha256")}
         return found
 
@@ -338,7 +343,7 @@ class EmbeddingRun:
             crowd=self.cluster.teacher(spec, self.start_key) if self.cluster is not None else None,
         )
         inputs = {"start": keyed(self.start_key, self.precision), "data": self._trained_on()}
-        self.folder.stage("start signals", inputs, [], work)
+        self.folder.stage("start signals", inputs, [], work, everyone=True)
         return found
 
     def _trained_on(self) -> dict[str, str]:
@@ -406,7 +411,7 @@ class EmbeddingRun:
                 "peak_rss_mb": peak_rss_mb(),
             }
 
-        facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
+        facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work, everyone=True)
         chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
         self.recipe = recipe.resolved(train=chosen, teacher={"precision": self.precision})
         folder.write_recipe(self.recipe)

@@ -1,7 +1,7 @@
 """The processes that a launcher started for one run: who they are, how they wait for each other, and who speaks.
 
 `torchrun` and `accelerate launch` start the same command several times and tell each process its number in the environment.
-The first process leads: it labels, writes, exports, measures and reports; the others train beside it and wait meanwhile. They
+The first process leads: it writes, exports, measures and reports; the others augment, label and train beside it, and else wait. They
 wait at the launcher's key-value store, not in a collective, so that a wait may last for hours and ends as soon as one fails.
 """
 

@@ -156,6 +156,8 @@ class RunDir:
         inputs: Mapping[str, Any],
         outputs: Sequence[str],
         work: Callable[[], dict[str, Any]],
+        *,
+        everyone: bool = False,
     ) -> dict[str, Any]:
         """Run a stage, unless its inputs are those of last time and its outputs are whole.
 
@@ -165,6 +167,7 @@ class RunDir:
             outputs: files and folders below the run folder that the stage makes. A folder may name parts that other
                 stages own: `student!onnx!README.md`.
             work: makes the outputs and returns facts for the manifest.
+            everyone: whether of several processes each works, and not the first alone: see `distill.sharing`.
 
         Returns:
             The facts.

@@ -1,4 +1,7 @@
-"""The run folder where several processes share a run: the first writes, the others hear what it found."""
+"""The run folder where several processes share a run: the first writes, the others hear what it found.
+
+A stage is the work of the first process, or of every one (`everyone`): training, labelling, and the data where text is augmented.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from typing import Any
 from .processes import first, leads, world
 from .recipe import Recipe
 from .rundir import RunDir
-
-EVERYONE = ("finetune", "signals", "start signals", "training")
-"""The stages in which every process works: those that train, and those that label a store which processes share."""
 
 
 def run_dir(path: Path) -> RunDir:
@@ -31,7 +31,13 @@ class Leading(RunDir):
         return opened
 
     def stage(
-        self, name: str, inputs: Mapping[str, Any], outputs: Sequence[str], work: Callable[[], dict[str, Any]]
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        work: Callable[[], dict[str, Any]],
+        *,
+        everyone: bool = False,
     ) -> dict[str, Any]:
         """See `RunDir`."""
         began: list[bool] = []
@@ -40,8 +46,8 @@ class Leading(RunDir):
             began.append(first(lambda: True))
             return work()
 
-        facts = super().stage(name, inputs, outputs, begin if name in EVERYONE else work)
-        if name in EVERYONE and not began:
+        facts = super().stage(name, inputs, outputs, begin if everyone else work)
+        if everyone and not began:
             first(lambda: False)
         first(lambda: {"facts": facts, "stages": self.manifest["stages"]})
         return facts
@@ -61,10 +67,16 @@ class Following(RunDir):
         """The first process writes."""
 
     def stage(
-        self, name: str, inputs: Mapping[str, Any], outputs: Sequence[str], work: Callable[[], dict[str, Any]]
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str],
+        work: Callable[[], dict[str, Any]],
+        *,
+        everyone: bool = False,
     ) -> dict[str, Any]:
         """Work where everyone does; the facts are those of the first process."""
-        if name in EVERYONE and first(lambda: False):
+        if everyone and first(lambda: False):
             work()
         told = first(dict[str, Any])
         self.manifest["stages"] = told["stages"]

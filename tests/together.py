@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,38 @@ def launch(count: int, *command: str, **environment: str) -> subprocess.Complete
         timeout=300,
         check=False,
     )
+
+
+def in_threads(count: int, work: Callable[[], Any], monkeypatch: Any) -> list[Any]:
+    """What `work` returned or raised in each of so many processes: threads here, each with a number of its own."""
+    from torch.distributed import HashStore
+
+    from distill.processes import Crew, Launch
+
+    mine, store = threading.local(), HashStore()
+    found: list[Any] = [None] * count
+
+    class Mine:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mine.crew, name)
+
+    def run(rank: int) -> None:
+        mine.crew = Crew(Launch(rank, count), store)
+        try:
+            found[rank] = work()
+        except Exception as error:
+            mine.crew.fail(getattr(error, "exit_code", 3))
+            found[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(count)]
+    with monkeypatch.context() as patch:
+        patch.setattr("distill.processes._crew", Mine())
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+            assert not thread.is_alive(), "a process waits for ever"
+    return found
 
 
 def _die_at(step: int) -> None:

@@ -18,7 +18,8 @@ from ..recipe_augment import TextSpec, VocabularyMixSpec
 from .augment.account import Account
 from .augment.base import Example
 from .augment.make import maker_for
-from .augment.stream import augment_in_blocks
+from .augment.parts import Parts
+from .augment.together import augment_together
 from .augment.vocabulary import mix_vocabulary
 from .evaluation import EvaluationSet, read_set, texts_of
 from .saved import PreparedData, Translations, load_prepared, save
@@ -42,6 +43,7 @@ def prepare(
     words: Sequence[str] = (),
     mask: str | None = None,
     seed: int = 0,
+    parts: Parts | None = None,
 ) -> PreparedData:
     """Read, clean, de-duplicate and split the text of a recipe.
 
@@ -55,6 +57,7 @@ def prepare(
         words: the teacher's vocabulary, for the augmentation vocabulary_mix.
         mask: the mask token of teacher and student, for those that need one.
         seed: of the augmentation.
+        parts: where variants are kept while they are made, for an augmentation that makes some of each sentence.
 
     Returns:
         The text, and the counts of what was dropped.
@@ -98,7 +101,8 @@ def prepare(
         if isinstance(data.augment, VocabularyMixSpec):
             kept = _mixed(kept, data, data.augment, words, blocked, seed, counts)
         else:
-            kept, report = _varied(kept, data, data.augment, mask, blocked, seed, counts)
+            assert parts is not None, "variants are kept while they are made"
+            kept, report = _varied(kept, data, data.augment, mask, blocked, seed, counts, parts)
     rows = [*pairs.values(), *(Row(text, text, key) for key, text in kept.items())]
     start = _for_start(data, blocked | set(dev), {*pairs, *kept}, counts)
     counts["train"], counts["dev"] = len(rows), len(dev)
@@ -138,7 +142,14 @@ def _hold_out(rows: Mapping[bytes, Row], share: float, limit: int) -> dict[bytes
 
 
 def _varied(
-    kept: dict[bytes, str], data: DataSpec, spec: TextSpec, mask: str | None, blocked: set[bytes], seed: int, counts: Counter[str]
+    kept: dict[bytes, str],
+    data: DataSpec,
+    spec: TextSpec,
+    mask: str | None,
+    blocked: set[bytes],
+    seed: int,
+    counts: Counter[str],
+    parts: Parts,
 ) -> tuple[dict[bytes, str], dict[str, Any]]:
     """Training sentences with variants of each behind them, and the report; what is evaluated on stays out of these too."""
     texts = list(kept.values())
@@ -146,7 +157,8 @@ def _varied(
     account = Account()
     own: Counter[str] = Counter()
     new: dict[bytes, str] = {}
-    for made, part in augment_in_blocks([Example(text, row=row) for row, text in enumerate(texts)], maker(), seed):
+    examples = [Example(text, row=row) for row, text in enumerate(texts)]
+    for made, part in augment_together(examples, maker, seed, parts, settings=maker.key()):
         account += part
         for key, text in _clean((row.text for row in made if row.variant), data, blocked, set(), own).items():
             if key not in kept:

@@ -156,7 +156,7 @@ class Heads:
                 save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
             return facts
 
-        facts = folder.stage("finetune", inputs, ["teacher"], work)
+        facts = folder.stage("finetune", inputs, ["teacher"], work, everyone=True)
         self.teacher.model, self.teacher.tokenizer = load_head_student(place, CLASSES[recipe.task])
         self.teacher.untrained = False
         self.folder = place

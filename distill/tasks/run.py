@@ -9,9 +9,10 @@ from teachers.heads import head_options
 from teachers.precision import Precision, resolve
 
 from ..augmenting import run_key, run_mask
+from ..data.augment.parts import Parts
 from ..export.onnx import check_presets
 from ..given import source_facts, source_key
-from ..processes import first
+from ..processes import first, leads
 from ..progress import note
 from ..proving import Proof
 from ..recipe import Recipe, SourceSpec
@@ -77,12 +78,16 @@ class TaskRun:
         def work() -> dict[str, Any]:
             full, report = data, None
             if variants is not None:
-                full, report = add_variants(data, variants, mask, self.recipe.seed)
-            save_task_data(full, self.folder.data, report)
+                full, report = add_variants(data, variants, mask, self.recipe.seed, parts)
+            if leads():
+                save_task_data(full, self.folder.data, report)
             made.append(full)
             return {**full.counts, **source_facts(s.source for s in spec.train)}
 
-        self.folder.stage("data", inputs, ["data"], work)
+        parts = Parts(self.folder.work / "augment")
+        self.folder.stage("data", inputs, ["data"], work, everyone=variants is not None)
+        if leads():
+            parts.remove()
         if made:
             data = made[0]
         elif variants is not None:

@@ -97,7 +97,7 @@ class Training:
             trained.append(True)
             return {**facts, "processes": world(), "layers": student.layers, "peak_rss_mb": peak_rss_mb()}
 
-        facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work)
+        facts = folder.stage("training", inputs, ["student!onnx!README.md", "log.jsonl"], work, everyone=True)
         chosen = {name: facts[name] for name in ("precision", "compile") if name in facts}
         resolved = recipe.resolved(train=chosen, teacher={"precision": self.precision})
         folder.write_recipe(resolved)

@@ -13,7 +13,8 @@ import numpy as np
 from ..data.augment.account import Account
 from ..data.augment.base import Example
 from ..data.augment.make import maker_for
-from ..data.augment.stream import augment_in_blocks
+from ..data.augment.parts import Parts
+from ..data.augment.together import augment_together
 from ..data.examples import TextExamples
 from ..errors import DataError, RunError
 from ..recipe import DataSpec
@@ -21,7 +22,7 @@ from ..recipe_augment import TextSpec
 from .data import TaskData, example_keys, joined, unlabelled
 
 
-def add_variants(data: TaskData, spec: TextSpec, mask: str | None, seed: int) -> tuple[TaskData, dict[str, Any]]:
+def add_variants(data: TaskData, spec: TextSpec, mask: str | None, seed: int, parts: Parts) -> tuple[TaskData, dict[str, Any]]:
     """The examples of a run with variants of its labelled training rows, and the report of what was made.
 
     Variants with copied labels stand behind the labelled rows, others at the end. What is evaluated on and dev stay out:
@@ -32,6 +33,7 @@ def add_variants(data: TaskData, spec: TextSpec, mask: str | None, seed: int) ->
         spec: the method and what becomes of labels.
         mask: the mask token of teacher and student, where the method needs one.
         seed: of the draws.
+        parts: where variants are kept while they are made.
 
     Raises:
         DataError: the examples are no texts.
@@ -45,7 +47,7 @@ def add_variants(data: TaskData, spec: TextSpec, mask: str | None, seed: int) ->
     maker = maker_for(spec, lambda: (text for example in examples for text in example.texts), mask)
     seen = {key for part in (train, data.dev, *data.evaluate.values()) for key in example_keys(part)}
     account, found = Account(), []
-    for made, part in augment_in_blocks(examples, maker(), seed):
+    for made, part in augment_together(examples, maker, seed, parts, settings=maker.key()):
         account += part
         variants = [example for example in made if example.variant]
         for example, key in zip(variants, example_keys(_texts(variants)), strict=True):

@@ -7,14 +7,23 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import tiny
+import together
 
 import distill
+from distill.data.augment.pairs import Augmenter
 from distill.data.prepare import fold
 from distill.errors import ModelError, RecipeError, RunError
+from distill.files import sha256_folder
+from distill.pipeline import EmbeddingRun
+from distill.processes import rank
+from distill.recipe_load import load_recipe
+from distill.sharing import run_dir
+from distill.tasks.run import TaskRun
 
 ROWS, TEST = 120, 60
 QUICK = {"batch_size": 16, "learning_rate": 1e-3}
 MASKED = {"method": "masked_lm", "model": "masked", "variants": 3, "p": 0.5}
+NGRAMS = {"method": "ngrams", "p": 0.8, "longest": 6, "variants": 3}
 TANG = {"method": "tang", "variants": 3, "p_mask": 0.2, "p_pos": 0.2}
 
 
@@ -156,6 +165,74 @@ def test_a_second_run_makes_nothing_again(make, train, tmp_path, monkeypatch, ca
     train(make(MASKED), out)
     assert keys(out) == before
     assert "data: unchanged" in capsys.readouterr().err
+
+
+def copied(augment, **values):
+    return task({**augment, "labels": "copy"}, **values)
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """The process and the first text of every block that is made; they are small."""
+    monkeypatch.setattr("distill.data.augment.together.BLOCK", 16)
+    made, augment = [], Augmenter.augment_counted
+
+    def counted(self, examples, rng):
+        made.append((rank(), examples[0].text))
+        return augment(self, examples, rng)
+
+    monkeypatch.setattr(Augmenter, "augment_counted", counted)
+    return made
+
+
+def data_of(tree, out, **options):
+    """The texts to train on, after the data stage of a run as a process goes through it."""
+    recipe, folder = load_recipe(tree), run_dir(out)
+    recipe = folder.open(recipe, **{"force": False, **options})
+    if recipe.task == "embedding":
+        return list(EmbeddingRun(recipe, folder, {})._prepared(None, None, None).train)
+    return TaskRun(recipe, folder)._data().train.text
+
+
+@pytest.mark.parametrize("make", [copied, sentences])
+def test_several_processes_make_the_bytes_of_one(make, blocks, tmp_path, monkeypatch):
+    one = data_of(make(NGRAMS), tmp_path / "one")
+    alone = [text for _, text in blocks]
+    blocks.clear()
+    two = together.in_threads(2, lambda: data_of(make(NGRAMS), tmp_path / "two"), monkeypatch)
+    assert two == [one, one]
+    assert sha256_folder(tmp_path / "two" / "data") == sha256_folder(tmp_path / "one" / "data")
+    assert len(alone) > 3
+    assert sorted(blocks) == sorted((number % 2, text) for number, text in enumerate(alone))
+    for name in ("one", "two"):
+        assert not (tmp_path / name / "work" / "augment.parts").exists()
+    facts = [[e["facts"] for e in read(tmp_path / name / "manifest.json")["stages"]] for name in ("one", "two")]
+    assert facts[0] == facts[1]
+
+
+@pytest.mark.parametrize("make", [copied, sentences])
+def test_a_killed_run_makes_what_is_missing(make, blocks, tmp_path, monkeypatch, capsys):
+    one = data_of(make(NGRAMS), tmp_path / "one")
+    count = len(blocks)
+    blocks.clear()
+    with monkeypatch.context() as patch:
+        counted = Augmenter.augment_counted
+
+        def killed(self, examples, rng):
+            if len(blocks) == 2:
+                raise KeyboardInterrupt
+            return counted(self, examples, rng)
+
+        patch.setattr(Augmenter, "augment_counted", killed)
+        with pytest.raises(KeyboardInterrupt):
+            data_of(make(NGRAMS), tmp_path / "two")
+    capsys.readouterr()
+    assert data_of(make(NGRAMS), tmp_path / "two") == one
+    assert len(blocks) == count
+    assert f"2 of {count} parts were there already" in capsys.readouterr().err
+    assert sha256_folder(tmp_path / "two" / "data") == sha256_folder(tmp_path / "one" / "data")
+    data_of(make(NGRAMS, seed=7), tmp_path / "two", force=True)
+    assert len(blocks) == 2 * count
 
 
 def test_settings_seed_and_model_are_parts_of_the_key(train, tmp_path, place):

@@ -7,6 +7,8 @@ import json
 import pytest
 import together
 
+from distill.files import sha256_folder
+
 pytestmark = pytest.mark.slow
 
 
@@ -27,7 +29,8 @@ def launch(home, recipe_file, tmp_path, monkeypatch):
 
 
 def test_a_run_in_two_processes_is_one_run(launch, quick, tmp_path):
-    ended = launch("--out", str(tmp_path / "two"))
+    augment = "data.augment={method: ngrams, variants: 2}"
+    ended = launch("--out", str(tmp_path / "two"), augment)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("report: ") == 1
     assert ended.stderr.count("signals: ") == 1
@@ -35,7 +38,9 @@ def test_a_run_in_two_processes_is_one_run(launch, quick, tmp_path):
     facts = {entry["name"]: entry["facts"] for entry in manifest["stages"]}
     assert facts["training"]["processes"] == 2
     assert facts["signals"]["computed"] > 0
-    quick(tmp_path / "one", "train.dropout=0")
+    assert facts["data"]["augmented"] > 0
+    quick(tmp_path / "one", "train.dropout=0", augment)
+    assert sha256_folder(tmp_path / "two" / "data") == sha256_folder(tmp_path / "one" / "data")
     left, right = ([line for line in together.read_log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
     assert [line["loss"] for line in right] == pytest.approx([line["loss"] for line in left], abs=1e-4)
 

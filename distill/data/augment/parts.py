@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ...errors import DataError, MissingExtra
+from ...errors import DataError, MissingExtra, RunError
 from ...files import atomic_file, atomic_write, write_json
 from .account import Account
 from .base import Example
@@ -23,7 +23,7 @@ class Parts:
     """The parts of one output, in a folder beside it.
 
     Args:
-        out: the output.
+        out: the output, which need not be made: then the parts are what is used.
     """
 
     def __init__(self, out: Path) -> None:
@@ -31,12 +31,35 @@ class Parts:
 
     def find(self, number: int, key: str) -> Account | None:
         """The account of a part, if it is there, whole, and made of what `key` stands for."""
+        found = self._read(number, key)
+        return None if found is None else found[1]
+
+    def read(self, number: int, key: str) -> tuple[list[Example], Account]:
+        """The examples of a part, as far as its rows tell of them, and its account.
+
+        Raises:
+            RunError: it is missing or damaged, or made of something else than `key` stands for.
+        """
+        found = self._read(number, key)
+        if found is None:
+            raise RunError(
+                "a part of the augmentation is missing, damaged, or was made of other text or with other settings",
+                where=str(self._rows(number)),
+                got="a file that does not fit" if self._rows(number).exists() else "no such file",
+                expected="what a process of this run has written there",
+                hint="give all machines of this run one file system for its folder, and the same data and packages; "
+                "the same command makes anew what is missing",
+            )
+        rows = (json.loads(line) for line in found[0].decode("utf-8").split("\n")[:-1])
+        return [Example(**row) for row in rows], found[1]
+
+    def _read(self, number: int, key: str) -> tuple[bytes, Account] | None:
         try:
             facts = json.loads(self._facts(number).read_text("utf-8"))
             data = self._rows(number).read_bytes()
             if facts["key"] != key or facts["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
-            return Account.from_dict(facts["account"])
+            return data, Account.from_dict(facts["account"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

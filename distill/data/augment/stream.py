@@ -5,32 +5,27 @@ What is made of an example depends on it and on the seed alone, so blocks and pr
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
-import multiprocessing
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError, DistillError, RunError, UserError
+from ...errors import DataError, UserError
 from ...files import lock
 from ...progress import track
 from ..sources import UNREADABLE
 from .account import Account, write_report
 from .base import Example, Rng
+from .crew import Crew, Make, Processes, Task
 from .pairs import Augmenter
-from .parts import Parts, output_format, part_key, rows_of
+from .parts import Parts, output_format, part_key
 
-__all__ = ["BLOCK", "Make", "augment_in_blocks", "write_augmented"]
+__all__ = ["BLOCK", "Make", "augment_in_blocks", "batched", "known_by", "write_augmented"]
 
-Make = Callable[[], Augmenter]
-"""Makes an augmenter, in whichever process it is called: picklable where there are several."""
 BLOCK = 256
 """Examples per block: what is in memory at once, and what an interrupted run loses."""
 
@@ -51,7 +46,7 @@ def augment_in_blocks(
     """
     rng = Rng(seed)
     shown = track(examples, total=len(examples), description=f"augmenting ({augmenter.name})", unit="examples")
-    for some in _batched(shown, block):
+    for some in batched(shown, block):
         made, tally = augmenter.augment_counted(some, rng)
         yield made, Account.of(made, tally, seed)
 
@@ -64,7 +59,7 @@ def write_augmented(
     seed: int,
     settings: Any = None,
     form: str | None = None,
-    workers: int = 1,
+    workers: int | Crew = 1,
     block: int = BLOCK,
     total: int | None = None,
 ) -> dict[str, Any]:
@@ -79,7 +74,7 @@ def write_augmented(
         seed: of the draws.
         settings: JSON value that tells `make` from others: parts that were made with other settings are made again.
         form: parquet or jsonl; None goes by the ending of `out`.
-        workers: processes. Each holds a model of its own.
+        workers: processes, each with a model of its own; or who else augments the blocks, and is closed at the end.
         block: examples per part.
         total: how many examples there are, if that is known, for the progress.
 
@@ -88,22 +83,22 @@ def write_augmented(
 
     Raises:
         DataError: there are no examples, or one of them cannot be augmented or written.
-        RunError: the disk cannot be written, another process writes this output, or a worker process died.
+        RunError: the disk cannot be written, another process writes this output, or a worker died.
     """
     out = Path(out)
     chosen = output_format(out, form)
-    if workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise UserError("there must be at least one process", where="workers", got=workers, expected="1 or more")
     shape = _Shape()
     start = time.perf_counter()
-    known = json.dumps({"settings": settings, "seed": seed}, sort_keys=True, ensure_ascii=False)
+    known = known_by(settings, seed)
     parts = Parts(out)
     with lock(parts.folder / ".lock", "this output", wait=False):
         try:
             account, count, fresh = Account(), 0, 0
-            with _Crew(make, seed, workers) as crew:
+            with _closing(Processes(make, seed, workers) if isinstance(workers, int) else workers) as crew:
                 shown = track(shape.checked(examples), total=total, description="augmenting", unit="examples")
-                for number, found, is_new in _parts(_batched(shown, block), parts, known, crew, shape):
+                for number, found, is_new in _parts(batched(shown, block), parts, known, crew, shape):
                     account, count = account + found, number + 1
                     fresh += found.tally.examples if is_new else 0
             if not count:
@@ -120,10 +115,10 @@ def write_augmented(
 
 
 def _parts(
-    blocks: Iterable[list[Example]], parts: Parts, settings: str, crew: _Crew, shape: _Shape
+    blocks: Iterable[list[Example]], parts: Parts, settings: str, crew: Crew, shape: _Shape
 ) -> Iterator[tuple[int, Account, bool]]:
     """Every part's number and account, in order, and whether it was made now; a few are under way at a time."""
-    waiting: deque[tuple[int, str, Account | _Task]] = deque()
+    waiting: deque[tuple[int, str, Account | Task]] = deque()
     for number, examples in enumerate(blocks):
         key = part_key(settings, examples)
         waiting.append((number, key, parts.find(number, key) or crew.start(examples, shape.labelled)))
@@ -133,7 +128,7 @@ def _parts(
         yield _finished(parts, *waiting.popleft())
 
 
-def _finished(parts: Parts, number: int, key: str, task: Account | _Task) -> tuple[int, Account, bool]:
+def _finished(parts: Parts, number: int, key: str, task: Account | Task) -> tuple[int, Account, bool]:
     if isinstance(task, Account):
         return number, task, False
     data, account = task()
@@ -141,98 +136,15 @@ def _finished(parts: Parts, number: int, key: str, task: Account | _Task) -> tup
     return number, account, True
 
 
-_Task = Callable[[], tuple[bytes, Account]]
-
-
-class _Crew:
-    """One process, which is this one, or several others.
-
-    Args:
-        make: makes the augmenter.
-        seed: of the draws.
-        workers: number of processes.
-
-    Attributes:
-        ahead: blocks that may wait for others to be finished.
-    """
-
-    def __init__(self, make: Make, seed: int, workers: int) -> None:
-        self._make, self._seed, self._workers = make, seed, workers
-        self.ahead = 0 if workers == 1 else 2 * workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._own: _Worker | None = None
-
-    def __enter__(self) -> _Crew:
-        return self
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=kind is None, cancel_futures=True)
-
-    def start(self, examples: list[Example], labelled: bool) -> _Task:
-        """Begin with a block; the task gives what it became."""
-        if self._workers == 1:
-            own = self._own = self._own or _Worker(self._make, self._seed)
-            return lambda: own.work(examples, labelled)
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            threads = max(1, (os.cpu_count() or 1) // self._workers)
-            self._pool = ProcessPoolExecutor(self._workers, context, _begin, (self._make, self._seed, threads))
-        future = self._pool.submit(_work, examples, labelled)
-        return lambda: _result(future)
-
-
-@dataclass
-class _Worker:
-    """Augments blocks; the augmenter is made with the first of them."""
-
-    make: Make
-    seed: int
-    augmenter: Augmenter | None = None
-
-    def work(self, examples: list[Example], labelled: bool) -> tuple[bytes, Account]:
-        """The lines of a part and its account."""
-        self.augmenter = self.augmenter or self.make()
-        made, tally = self.augmenter.augment_counted(examples, Rng(self.seed))
-        return rows_of(made, labelled=labelled), Account.of(made, tally, self.seed)
-
-
-_mine: _Worker | None = None
-"""Of a worker process."""
-
-
-def _begin(make: Make, seed: int, threads: int) -> None:
-    """Runs first in every worker process."""
-    global _mine
-    from ...progress import set_quiet
-
-    set_quiet(True)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # torch, if it is used, is imported after this
-        os.environ[name] = str(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    _mine = _Worker(make, seed)
-
-
-def _work(examples: list[Example], labelled: bool) -> tuple[bytes, Account] | tuple[type[DistillError], dict[str, Any]]:
-    """Runs in a worker process. Errors travel as their parts: not every class of them can be pickled."""
-    assert _mine is not None, "begun"
+@contextlib.contextmanager
+def _closing(crew: Crew) -> Iterator[Crew]:
+    """A crew for the block; where that fails, nobody waits for what was begun."""
     try:
-        return _mine.work(examples, labelled)
-    except DistillError as error:
-        facts = {name: getattr(error, name) for name in ("message", "where", "expected", "hint")}
-        return UserError if isinstance(error, UserError) else DistillError, {**facts, "got": str(error.got or "") or None}
-
-
-def _result(future: Future[Any]) -> tuple[bytes, Account]:
-    try:
-        first, second = future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process died", where="workers", got=error, hint="it may be short of memory: use fewer workers"
-        ) from error
-    if isinstance(first, type):
-        raise first(second.pop("message"), **second)
-    return first, second
+        yield crew
+    except BaseException:
+        crew.close(wait=False)
+        raise
+    crew.close(wait=True)
 
 
 class _Shape:
@@ -265,7 +177,17 @@ class _Shape:
             yield example
 
 
-def _batched(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+def known_by(settings: Any, seed: int) -> str:
+    """What tells an augmentation from others, for `part_key`.
+
+    Args:
+        settings: JSON value of all that decides it but the seed.
+        seed: of the draws.
+    """
+    return json.dumps({"settings": settings, "seed": seed}, sort_keys=True, ensure_ascii=False)
+
+
+def batched(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
     """Blocks of `size` examples, the last one may be smaller."""
     source = iter(examples)
     while block := list(itertools.islice(source, size)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
+from distill.data.augment.parts import Parts
 from distill.data.augment.texts import augment_texts
 from distill.data.examples import UNLABELLED
 from distill.data.prepare import fold
@@ -47,7 +48,7 @@ def text_keys(examples):
 @pytest.mark.parametrize("labels", ["teacher", "copy"])
 def test_where_variants_stand(kind, labels, place):
     data = read(kind, unlabelled=[{"source": "more.txt"}]) if kind == "classification" and write_more(place) else read(kind)
-    full, report = add_variants(data, spec(labels), None, seed=1)
+    full, report = add_variants(data, spec(labels), None, 1, Parts(place / "augment"))
     own, bare = data.labelled, len(data.train) - data.labelled
     made = len(full.train) - len(data.train)
     assert full.counts["augmented"] == made > 0
@@ -86,7 +87,7 @@ def test_no_variant_is_a_row_of_dev_or_evaluation_or_comes_twice(place):
     tiny.write_lines(place / "rows.tsv", ["text\tlabel", *rows])
     tiny.write_lines(place / "test-rows.tsv", ["text\tlabel", "Red cat\ta", "old MAN!\tb"])
     data = read("classification")
-    full, _ = add_variants(data, spec("teacher", variants=30), None, seed=1)
+    full, _ = add_variants(data, spec("teacher", variants=30), None, 1, Parts(place / "augment"))
     keys = text_keys(full.train)
     assert len(keys) == len(set(keys))
     assert not set(keys) & {*text_keys(data.dev), *text_keys(data.evaluate["test"])}
@@ -99,7 +100,7 @@ def test_no_variant_is_a_row_of_dev_or_evaluation_or_comes_twice(place):
 @pytest.mark.parametrize("labels", ["teacher", "copy"])
 def test_what_is_saved_comes_back(kind, labels, place):
     data = read(kind)
-    full, report = add_variants(data, spec(labels), None, seed=1)
+    full, report = add_variants(data, spec(labels), None, 1, Parts(place / "augment"))
     save_task_data(full, place / "data", report)
     again = restore_variants(data, place / "data")
     assert (again.train.text, again.train.text_pair) == (full.train.text, full.train.text_pair)
