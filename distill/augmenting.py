@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from .data.augment.parts import output_format
 from .data.augment.read import read_examples, refuse_task
 from .data.augment.stream import write_augmented
 from .errors import UserError
+from .processes import refuse_many_processes
 from .progress import note
 from .recipe import Recipe
 from .recipe_augment import METHODS, TextSpec, VocabularyMixSpec
@@ -21,7 +23,13 @@ __all__ = ["augment_recipe", "report_lines", "run_key", "run_mask"]
 
 
 def augment_recipe(
-    recipe: Recipe, out: Path, *, form: str | None = None, workers: int = 1, force: bool = False
+    recipe: Recipe,
+    out: Path,
+    *,
+    form: str | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Augment `data.train` of a recipe as its `data.augment` says, into a file.
 
@@ -32,15 +40,21 @@ def augment_recipe(
         recipe: checked; its data, augmentation, seed and task count, and for mask tokens its models.
         out: file to write; its report goes beside it.
         form: parquet or jsonl; None goes by the ending of `out`.
-        workers: processes.
+        workers: processes, each with a model of its own; None: this one, or on Ray one a GPU, else one a machine.
+        ray: address of a Ray cluster whose workers do it (see `distill.cluster.Cluster`); None: this machine does.
         force: replace `out` if it is there.
 
     Returns:
         The report.
 
     Raises:
-        UserError: the recipe has no augmentation of this kind, `out` exists, or a source or model does not fit.
+        UserError: the recipe has no augmentation of this kind, `out` exists, or a source or model does not fit; a launcher
+            started several processes; Ray cannot be reached, or its workers do not find what they need.
     """
+    refuse_many_processes(
+        "distill augment",
+        hint="start it without torchrun, and give it processes of its own: --workers N, or --ray ADDRESS",
+    )
     spec = recipe.data.augment
     if not isinstance(spec, TextSpec):
         raise UserError(
@@ -56,11 +70,18 @@ def augment_recipe(
         raise UserError("this file exists", where=str(out), hint="choose another name, or add --force")
     counts: Counter[str] = Counter()
     data, task = recipe.data, recipe.task
-    maker = maker_for(
-        spec, lambda: (t for row in read_examples(data, task, Counter()) for t in row.texts), run_mask(recipe, None)
-    )
-    examples = read_examples(data, task, counts)
-    report = write_augmented(examples, maker, out, seed=recipe.seed, settings=maker.key(), form=form, workers=workers)
+    with contextlib.ExitStack() as held:
+        if ray is not None:
+            from .cluster import Cluster
+            from .cluster_augment import RayCrew
+
+            cluster = held.enter_context(Cluster(ray, workers))
+        maker = maker_for(
+            spec, lambda: (t for row in read_examples(data, task, Counter()) for t in row.texts), run_mask(recipe, None)
+        )
+        crew = RayCrew(cluster, maker, recipe.seed) if ray is not None else workers or 1
+        examples = read_examples(data, task, counts)
+        report = write_augmented(examples, maker, out, seed=recipe.seed, settings=maker.key(), form=form, workers=crew)
     if counts["bad_rows"]:
         note(f"note: {counts['bad_rows']:,} rows could not be read and were passed over (data.on_bad_row: skip)")
     return report

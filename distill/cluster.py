@@ -1,4 +1,4 @@
-"""Teachers at work on a Ray cluster: each machine computes vectors, this process alone keeps them in its store."""
+"""Workers on a Ray cluster, and teachers at work there: each machine computes vectors, this process alone keeps them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESTARTS = 3
 PATIENCE = 20.0
 """Seconds without a worker after which that is said."""
 LOCAL_MEMORY = 512 << 20
-"""Bytes for Ray's store of objects where it is started for a labelling alone: what is on its way are blocks of 256 texts."""
+"""Bytes for Ray's store of objects where it is started for one command alone: what is on its way are blocks of 256 texts."""
 
 
 class Cluster:
@@ -31,7 +31,7 @@ class Cluster:
 
     Args:
         address: of a running cluster (`auto`, HOST:PORT, `ray://HOST:PORT`), or `local`, which starts Ray on this machine.
-        workers: copies of a teacher at work; None: one a GPU, or where there is none one a machine, with all of its cores.
+        workers: models at work; None: one a GPU, or where there is none one a machine, with all of its cores.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -46,7 +46,7 @@ class Cluster:
         try:
             import ray
         except ImportError as error:
-            raise MissingExtra("ray", "ray", "labelling with Ray") from error
+            raise MissingExtra("ray", "ray", "work on a Ray cluster") from error
         self._ray: Any = ray
         self._actors: list[Any] = []
         self._threads: list[threading.Thread] = []
@@ -91,16 +91,16 @@ class Cluster:
             spec = spec.model_copy(update={"model": str(folder.resolve())})
         return RayTeacher(self, spec, key)
 
-    def start(self, spec: TeacherSpec, key: dict[str, Any], gather: Callable[[Any, list[Any]], None]) -> Any:
-        """Make workers, and a thread that gathers them as they have loaded a teacher. Returns Ray itself.
+    def start(self, kind: type[Any], arguments: Sequence[Any], gather: Callable[[Any, list[Any]], None]) -> Any:
+        """Make workers of a kind, and a thread that gathers them as they have loaded what they need. Returns Ray itself.
 
-        The workers of another teacher give way: they are no longer asked, and may hold every GPU.
+        Those there were before give way: they are no longer asked, and may hold every GPU.
         """
         self._stop()
-        made = self._ray.remote(Worker).options(
+        made = self._ray.remote(kind).options(
             **self.needs, max_restarts=RESTARTS, max_task_retries=RESTARTS, scheduling_strategy="SPREAD"
         )
-        started = [made.remote(spec, key) for _ in range(self.workers)]
+        started = [made.remote(*arguments) for _ in range(self.workers)]
         self._actors += started
         thread = threading.Thread(target=gather, args=(self._ray, started), daemon=True)
         self._threads.append(thread)
@@ -108,45 +108,42 @@ class Cluster:
         return self._ray
 
 
-class RayTeacher:
-    """One teacher on a cluster; the workers are started when they are first asked.
+class Hands:
+    """The workers of one kind on a cluster; they are started when they are first asked.
 
-    Attributes:
-        count: of the workers.
+    A worker that dies is started again by Ray, up to three times, and asked again.
+
+    Args:
+        cluster: where they work.
+        kind: their class; it has a method `load`, which may be called more than once.
+        arguments: of the class.
     """
 
-    def __init__(self, cluster: Cluster, spec: TeacherSpec, key: dict[str, Any]) -> None:
-        self.count = cluster.workers
-        self._cluster, self._spec, self._key = cluster, spec, key
+    def __init__(self, cluster: Cluster, kind: type[Any], *arguments: Any) -> None:
+        self._cluster, self._kind, self._arguments = cluster, kind, arguments
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._ray: Any = None
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of some texts from whichever worker is free; called from `count` threads.
-
-        A worker that dies is started again by Ray, up to three times, and asked again.
-
-        Returns:
-            float32 [len(texts), d].
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """What a method of whichever worker is free gives; called from as many threads as there are workers.
 
         Raises:
-            ModelError: a worker cannot load the teacher, or finds another one under its name.
+            ModelError: a worker cannot load what it needs, or finds something else under its name.
             RunError: the cluster is gone, or a worker died too often.
         """
         with self._lock:
             if self._ray is None:
-                self._ray = self._cluster.start(self._spec, self._key, self._gather)
+                self._ray = self._cluster.start(self._kind, self._arguments, self._gather)
         worker = self._next()
         try:
             with _told(self._ray):
-                vectors: np.ndarray = self._ray.get(worker.embed.remote(list(texts)))
-                return vectors
+                return self._ray.get(getattr(worker, method).remote(*arguments))
         finally:
             self._idle.put(worker)
 
     def _gather(self, ray: Any, started: list[Any]) -> None:
-        """Put each worker among the idle ones as soon as its teacher is loaded; of one that cannot load it the error."""
+        """Put each worker among the idle ones as soon as it has loaded; of one that cannot the error."""
         loading = {actor.load.remote(): actor for actor in started}
         while loading:
             try:
@@ -164,13 +161,34 @@ class RayTeacher:
             found = self._idle.get(timeout=PATIENCE)
         except queue.Empty:
             asked = ", ".join(f"{name}={value:g}" for name, value in self._cluster.needs.items())
-            note(f"waiting for the first of {self.count} Ray workers ({asked} each)")
+            note(f"waiting for the first of {self._cluster.workers} Ray workers ({asked} each)")
             found = self._idle.get()
         if isinstance(found, Exception):
             self._idle.put(found)  # for the other threads, which would wait for ever
             with _told(self._ray):
                 raise found
         return found
+
+
+class RayTeacher:
+    """One teacher on a cluster.
+
+    Attributes:
+        count: of the workers.
+    """
+
+    def __init__(self, cluster: Cluster, spec: TeacherSpec, key: dict[str, Any]) -> None:
+        self.count = cluster.workers
+        self._hands = Hands(cluster, Worker, spec, key)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of some texts from whichever worker is free; see `Hands.ask`.
+
+        Returns:
+            float32 [len(texts), d].
+        """
+        vectors: np.ndarray = self._hands.ask("embed", list(texts))
+        return vectors
 
 
 class Worker:

@@ -1,8 +1,9 @@
 """The processes that a launcher started for one run: who they are, how they wait for each other, and who speaks.
 
 `torchrun` and `accelerate launch` start the same command several times and tell each process its number in the environment.
-The first process leads: it writes, exports, measures and reports; the others augment, label and train beside it, and else wait. They
-wait at the launcher's key-value store, not in a collective, so that a wait may last for hours and ends as soon as one fails.
+The first process leads: it writes, exports, measures and reports; the others augment, label and train beside it and wait
+meanwhile. They wait at the launcher's key-value store, not in a collective, so that a wait may last for hours and ends as soon
+as one fails.
 """
 
 from __future__ import annotations
@@ -75,12 +76,13 @@ def _number(environment: Mapping[str, str], name: str, default: str, *, at_least
     return int(text)
 
 
-def refuse_many_processes(what: str, environment: Mapping[str, str] = os.environ) -> None:
+def refuse_many_processes(what: str, environment: Mapping[str, str] = os.environ, *, hint: str | None = None) -> None:
     """Refuse several processes where the work is for one.
 
     Args:
         what: the work, such as "a sweep".
         environment: as for `launched`.
+        hint: what to try instead; None: no launcher.
 
     Raises:
         UserError: a launcher started several.
@@ -92,7 +94,7 @@ def refuse_many_processes(what: str, environment: Mapping[str, str] = os.environ
             where=f"process {environment.get('RANK', '?')}",
             got=f"WORLD_SIZE={world}",
             expected="1",
-            hint="start it without torchrun or accelerate launch; unset WORLD_SIZE",
+            hint=hint or "start it without torchrun or accelerate launch; unset WORLD_SIZE",
         )
 
 

@@ -112,17 +112,29 @@ def augment(
     out: Annotated[Path, typer.Option("--out", help="File to write: .parquet or .jsonl.")],
     overrides: OverridesArgument = None,
     form: Annotated[str | None, typer.Option("--format", help="Of --out: parquet or jsonl.  [default: by its name]")] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes, each with a model of its own.", min=1)] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Augment on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT or local."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            help="Processes, each with a model of its own.  [default: 1; on Ray one a GPU, else one a machine]",
+            min=1,
+        ),
+    ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Augment a recipe's data.train as its data.augment says, into a file of texts with their variants, and report what
-    was made. The result does not depend on --workers. An interrupted command goes on where it stopped.
+    was made. The result does not depend on --workers and --ray. An interrupted command goes on where it stopped.
 
     \b
     $ distill augment my-recipe.yaml --out more.parquet
     $ distill augment sbert-half data.train=lines.txt data.augment='{method: tang, variants: 5}' --out more.jsonl
     $ distill augment pkd data.train=train.tsv data.augment='{method: masked_lm, model: klue/bert-base}' --out more.parquet
+    $ distill augment my-recipe.yaml --out more.parquet --ray local --workers 4
     """
     exits.resumes()
     set_output(quiet)
@@ -134,5 +146,5 @@ def augment(
     with exits.needs_train("distill augment"):
         from ..augmenting import augment_recipe, report_lines
 
-        report = augment_recipe(resolved, out, form=form, workers=workers, force=force)
+        report = augment_recipe(resolved, out, form=form, workers=workers, ray=ray, force=force)
     typer.echo("\n".join([*report_lines(report), f"report: {out}.report.md", str(out)]))

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 
+from distill.errors import UserError
+
 MODELS = ["teacher.model={place}/trained", "teacher.finetune=null"]
 
 
@@ -100,6 +102,32 @@ def test_a_masked_language_model_in_two_processes(cli, place):
         assert code == 0, err
     assert (place / "one.jsonl").read_bytes() == (place / "two.jsonl").read_bytes()
     assert "30 examples" in out
+
+
+def test_options_of_ray_reach_it(cli, place, monkeypatch):
+    asked = []
+
+    def augment(recipe, out, **options):
+        asked.append((out.name, options))
+        raise UserError("enough")
+
+    monkeypatch.setattr("distill.augmenting.augment_recipe", augment)
+    for more in (["--ray", "auto", "--workers", "3"], []):
+        assert cli("augment", *SENTENCES, method("method: ngrams"), "--out", "more.jsonl", *more)[0] == 2
+    given = {"form": None, "force": False}
+    assert asked == [
+        ("more.jsonl", {"ray": "auto", "workers": 3, **given}),
+        ("more.jsonl", {"ray": None, "workers": None, **given}),
+    ]
+
+
+def test_a_launcher_is_refused(cli, place, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    code, _, err = cli("augment", *SENTENCES, method("method: ngrams"), "--out", "more.jsonl")
+    assert code == 2
+    assert all(word in err for word in ("distill augment", "WORLD_SIZE=2", "--workers N"))
+    assert not list(place.glob("more.*"))
 
 
 def test_a_file_that_is_there_is_kept(cli, place):
