@@ -35,7 +35,6 @@ NEEDING = [
     ("train", ["label", "mine.yaml"]),
     ("train", ["augment", "mine.yaml", "--out", "more.jsonl", "data.augment={method: masking}"]),
     ("augment", ["augment", "mine.yaml", "--out", "more.jsonl", "data.augment={method: tang, variants: 2}"]),
-    ("ray", ["augment", "mine.yaml", "--out", "more.jsonl", "data.augment={method: ngrams}", "--ray", "auto"]),
     ("train", ["sweep", "mine.yaml", "student.layers=1,2"]),
     ("train", ["export", "some/model", "--out", "made"]),
     ("train", ["measure", "weights"]),

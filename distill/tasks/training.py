@@ -124,7 +124,8 @@ class Training:
             inner.says = says.in_order
             note("training: the run of the teacher that gives its inner states gives its predictions too")
         elif recipe.train.store_states is None or inner is None:
-            logits, dev_logits = in_turn(lambda: self._signals({}))
+            asking = functools.partial(self._signals, {})  # a row at a time the processes share the store
+            logits, dev_logits = in_turn(asking) if recipe.task in BY_TOKEN else asking()
         elif names & COMPARING:  # one run of the teacher gives states and logits
             inner.said = said = Said(says.raw, lambda row, tokens: unpadded(row, tokens, recipe.task))
             asked = functools.cache(lambda: self._signals(said.rows))

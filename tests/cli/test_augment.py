@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -119,6 +120,14 @@ def test_options_of_ray_reach_it(cli, place, monkeypatch):
         ("more.jsonl", {"ray": "auto", "workers": 3, **given}),
         ("more.jsonl", {"ray": None, "workers": None, **given}),
     ]
+
+
+def test_ray_is_an_extra(cli, place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, err = cli("augment", *SENTENCES, method("method: ngrams"), "--out", "more.jsonl", "--ray", "auto")
+    assert code == 2
+    assert "distill-toolkit[ray]" in err
+    assert not list(place.glob("more.*"))
 
 
 def test_a_launcher_is_refused(cli, place, monkeypatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+import tiny
 import together
 
+import distill
 from distill.files import sha256_folder
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,31 @@ def test_a_run_in_two_processes_is_one_run(launch, quick, tmp_path):
     assert facts["signals"]["computed"] > 0
     assert facts["data"]["augmented"] > 0
     quick(tmp_path / "one", "train.dropout=0", augment)
+    assert sha256_folder(tmp_path / "two" / "data") == sha256_folder(tmp_path / "one" / "data")
+    left, right = ([line for line in together.read_log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
+    assert [line["loss"] for line in right] == pytest.approx([line["loss"] for line in left], abs=1e-4)
+
+
+def test_a_labelled_run_in_two_processes_is_one_run(tmp_path, no_stopwatch, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny.write_classifier(tmp_path / "trained", layers=3)
+    tiny.write_task(tmp_path, "classification", 0, 120)
+    timing = {"batch": [1], "sequence": [32], "min_runs": 3, "min_seconds": 0, "passes": 1, "rounds": 1, "repeats": 0}
+    recipe = {
+        "name": "tiny",
+        "task": "classification",
+        "teacher": {"model": "trained", "max_length": 64},
+        "data": {"train": "rows.tsv", "dev": {"share": 0.2}, "augment": {"method": "ngrams", "variants": 2, "labels": "copy"}},
+        "student": {"layers": 2},
+        "stages": [{"losses": ["kl_divergence"], "epochs": 2, "batch_size": 16, "learning_rate": 1e-3}],
+        "train": {"precision": "fp32", "dropout": 0},
+        "export": {"presets": ["fp32"]},
+        "measure": timing,
+    }
+    (tmp_path / "tiny.yaml").write_text(json.dumps(recipe), "utf-8")
+    ended = together.launch(2, "-m", "distill", "run", "tiny.yaml", "--out", "two", DISTILL_CACHE=str(tmp_path / "cache"))
+    assert ended.returncode == 0, ended.stderr
+    distill.run("tiny.yaml", out="one")
     assert sha256_folder(tmp_path / "two" / "data") == sha256_folder(tmp_path / "one" / "data")
     left, right = ([line for line in together.read_log(tmp_path / name) if "loss" in line] for name in ("one", "two"))
     assert [line["loss"] for line in right] == pytest.approx([line["loss"] for line in left], abs=1e-4)
