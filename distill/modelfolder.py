@@ -65,6 +65,17 @@ def check_model_files(folder: Path, name: str) -> None:
         tensor_shapes(part, name)
 
 
+def layers_of(folder: Path, name: str) -> int | None:
+    """How many layers the transformer in a checked model folder has; None where its config does not tell."""
+    for part in dict.fromkeys([folder, *_module_folders(folder, name)]):
+        if (part / "config.json").exists():
+            config = read_object(part / "config.json", name)
+            told = next((config[key] for key in LAYERS if isinstance(config.get(key), int)), None)
+            if told is not None:
+                return int(told)
+    return None
+
+
 def tensor_shapes(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor that a folder's safetensors hold, by their headers.
 

@@ -7,11 +7,12 @@ import importlib.util
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from students.spec import LayersSpec
 from teachers.spec import SentenceFinetuneSpec
 
 from .errors import DistillError, ModelError, RecipeError, UserError, nearest
 from .files import is_model_folder, locate_model
-from .modelfolder import check_model_files
+from .modelfolder import check_model_files, layers_of
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
@@ -84,10 +85,22 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
                         "there is no model in this folder", got=model, expected="a folder with modules.json or config.json"
                     )
                 check_model_files(Path(found), model)
+                if path == ("teacher.model" if start == "teacher" else "student.from"):
+                    yield from _layers(recipe, layers_of(Path(found), model))
             except ModelError as problem:
                 yield placed(problem, path)
         elif not Path(found).exists() and not in_hub_cache(found):
             notes.append(f"{path}: '{found}' is not on this machine; a run fetches it from the hub")
+
+
+def _layers(recipe: Recipe, available: int | None) -> Iterator[DistillError]:
+    """Whether a student that is cut out of a model asks for layers that this has."""
+    if not isinstance(recipe.student, LayersSpec) or available is None:
+        return
+    wanted = recipe.student.layers
+    if (wanted if isinstance(wanted, int) else 1 + max(wanted, default=0)) > available:
+        numbers = f"at most {available}" if isinstance(wanted, int) else f"numbers from 0 to {available - 1}"
+        yield UserError("the start model has fewer layers than that", where="student.layers", got=wanted, expected=numbers)
 
 
 def _data(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterator[DistillError]:

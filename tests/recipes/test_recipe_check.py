@@ -47,6 +47,19 @@ def test_every_place_is_looked_at(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("layers", "start", "said"),
+    [("7", "teacher", "at most 6"), ("[0, 6]", "teacher", "numbers from 0 to 5"), ("4", "cut", "at most 3")],
+)
+def test_a_student_cannot_have_more_layers_than_what_it_is_cut_from(layers, start, said, tmp_path):
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 3}')
+    name = start if start == "teacher" else str(tmp_path / "cut")
+    with pytest.raises(RecipeError, match=f"(?s)student.layers: the start model has fewer layers.*{said}"):
+        check_recipe("quickstart", [f"student.layers={layers}", f"student.from={name}"])
+    assert check_recipe("quickstart", [f"student.layers={3 if start == 'cut' else 6}", f"student.from={name}"]) == []
+
+
 def test_the_nearest_file_is_told(tmp_path):
     (tmp_path / "sentences.txt").write_text("A sentence.\nAnother one.\n")
     with pytest.raises(RecipeError, match=r"sentences\.txt"):
