@@ -12,14 +12,15 @@ def let_go(program: Any) -> None:
 
     The stand-ins for the inputs hold their sizes in C++, these hold the environment of symbolic shapes, and that lists the
     stand-ins: a circle that Python's collector cannot see. And methods of that environment remember their arguments, itself
-    among them, some of them without bound. Seen with torch 2.10 to 2.13; where a version has none of this, nothing is done.
+    among them, some of them without bound. Seen with torch 2.13; where a version has none of this, nothing is done.
 
     Args:
         program: what `torch.onnx.export` gave, its model already taken.
     """
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    for node in program.exported_program.graph.nodes:
+    traced = getattr(program, "exported_program", None)
+    for node in traced.graph.nodes if traced is not None else ():
         environment = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
         listed = getattr(environment, "tracked_fakes", None)
         if listed:
