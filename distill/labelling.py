@@ -6,8 +6,9 @@ import contextlib
 from pathlib import Path
 
 from .cluster import Cluster
+from .embedding.run import EmbeddingRun
 from .errors import UserError
-from .pipeline import EmbeddingRun, opened
+from .pipeline import opened
 from .processes import refuse_many_processes
 from .recipe_load import Overrides, RecipeLike, load_recipe
 

@@ -225,10 +225,10 @@ def test_a_run_that_was_stopped_goes_on_behind_the_axes(at_home, tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("distill.pipeline.train_student", stop)
+        patch.setattr("distill.embedding.training.train_student", stop)
         with pytest.raises(KeyboardInterrupt):
             distill.run(asked, out=tmp_path / "run")
-    monkeypatch.setattr("distill.pipeline.Proof.go", lambda self: None)
+    monkeypatch.setattr("distill.proving.Proof.go", lambda self: None)
     capsys.readouterr()
     distill.run(asked, out=tmp_path / "run")
     told = capsys.readouterr().err
@@ -243,7 +243,7 @@ def test_labels_are_shared_with_runs_of_one_teacher(run, at_home, tmp_path, monk
     first, second = facts(out, "signals")["facts"]["teachers"]
     assert facts(out, "signals")["facts"]["computed"] == 2 * first["computed"] == 2 * second["computed"] > 0
     monkeypatch.setenv("DISTILL_CACHE", str(at_home / "cache"))
-    monkeypatch.setattr("distill.pipeline.Proof.go", lambda self: None)
+    monkeypatch.setattr("distill.proving.Proof.go", lambda self: None)
     student = {"layers": 1, "from": "c", "projection": "keep"}
     for number, teacher in enumerate(("a", OTHER, [OTHER, "a"], {"model": "a", "others": [OTHER], "weights": [1, 9]})):
         distill.run(recipe(teacher=teacher, student=student), out=tmp_path / str(number))
@@ -254,7 +254,7 @@ def test_labels_are_shared_with_runs_of_one_teacher(run, at_home, tmp_path, monk
 
 def test_a_mean_of_teachers_of_one_width(at_home, tmp_path, monkeypatch):
     """The student reads toward the mean of unit vectors, under the first teacher's prompt."""
-    monkeypatch.setattr("distill.pipeline.Proof.go", lambda self: None)
+    monkeypatch.setattr("distill.proving.Proof.go", lambda self: None)
     teacher = {"model": "a", "others": ["c"], "combine": "mean", "prompt": "text: "}
     distill.run(recipe(teacher=teacher), out=tmp_path / "run")
     assert facts(tmp_path / "run", "teacher")["facts"]["dim"] == 32

@@ -66,7 +66,7 @@ def train(quick, monkeypatch):
     def stop(self):
         raise Trained
 
-    monkeypatch.setattr("distill.pipeline.Proof.go", stop)
+    monkeypatch.setattr("distill.proving.Proof.go", stop)
 
     def run(out: Path, *overrides, **objects):
         with pytest.raises(Trained):

@@ -12,9 +12,9 @@ import together
 import distill
 from distill.data.augment.pairs import Augmenter
 from distill.data.prepare import fold
+from distill.embedding.run import EmbeddingRun
 from distill.errors import ModelError, RecipeError, RunError
 from distill.files import sha256_folder
-from distill.pipeline import EmbeddingRun
 from distill.processes import rank
 from distill.recipe_load import load_recipe
 from distill.sharing import run_dir
@@ -60,7 +60,7 @@ def train(monkeypatch):
     def run(tree, out, **options):
         with monkeypatch.context() as patch:
             patch.setattr("distill.tasks.run.Proof.go", stop)
-            patch.setattr("distill.pipeline.Proof.go", stop)
+            patch.setattr("distill.proving.Proof.go", stop)
             with pytest.raises(Trained):
                 distill.run(tree, out=out, **options)
 

@@ -39,9 +39,9 @@ def never(monkeypatch):
 
 
 NOT_AGAIN = [
-    "distill.pipeline.prepare",
-    "distill.pipeline.search_layers",
-    "distill.pipeline.train_student",
+    "distill.embedding.run.prepare",
+    "distill.embedding.training.search_layers",
+    "distill.embedding.training.train_student",
     "distill.proving.write_presets",
     "distill.proving.check_parity",
     "distill.proving.evaluate_models",
@@ -73,7 +73,7 @@ def test_another_evaluation_set_trains_nothing(train, at_home, tmp_path, never):
     train(out, FEW, "data.evaluate.sts=own.csv")
     before, student = stages(out), weights(out)
     tiny.write_sts(own, [(first, second, 5 - score) for first, second, score in rows[:-1]])
-    never("distill.pipeline.train_student", "distill.pipeline.search_layers", "teachers.load.Teacher.embed")
+    never("distill.embedding.training.train_student", "distill.embedding.training.search_layers", "teachers.load.Teacher.embed")
     train(out, FEW, "data.evaluate.sts=own.csv")
     after = stages(out)
     assert after["data"]["key"] != before["data"]["key"]
@@ -113,7 +113,7 @@ def test_an_unchanged_run_needs_no_cache(train, tmp_path, monkeypatch, never):
     train(out, FEW)
     monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "empty"))
     with monkeypatch.context():
-        never("distill.pipeline.train_student")
+        never("distill.embedding.training.train_student")
         train(out, FEW)
     assert not list((tmp_path / "empty").rglob("*.npy"))
 
@@ -156,7 +156,7 @@ def test_a_narrow_student_goes_by_way_of_its_start_model(train, tmp_path, never)
     assert found["student"]["facts"]["projection"] == "keep"
     log = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     assert [entry["stage"] for entry in log if "loss" in entry] == ["copy"] * 3 + ["map"] * 3
-    never("distill.pipeline.train_student", "teachers.load.Teacher.embed")
+    never("distill.embedding.training.train_student", "teachers.load.Teacher.embed")
     train(out, *changes)
 
 
