@@ -14,7 +14,7 @@ from .data.augment.parts import output_format
 from .data.augment.read import read_examples, refuse_task
 from .data.augment.stream import write_augmented
 from .errors import UserError
-from .processes import refuse_many_processes
+from .launch import refuse_many_processes
 from .progress import note
 from .recipe import Recipe
 from .recipe_augment import METHODS, TextSpec, VocabularyMixSpec

@@ -18,7 +18,8 @@ from teachers.spec import TeacherSpec
 
 from .data.saved import PreparedData
 from .errors import DataError
-from .files import atomic_write, locate_model
+from .files import atomic_write
+from .locating import locate_model
 from .progress import note
 from .recipe import Recipe
 from .report.words import public_name

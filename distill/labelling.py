@@ -8,8 +8,8 @@ from pathlib import Path
 from .cluster import Cluster
 from .embedding.run import EmbeddingRun
 from .errors import UserError
+from .launch import refuse_many_processes
 from .pipeline import opened
-from .processes import refuse_many_processes
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DistillError, UserError
-from .files import locate_model
+from .locating import locate_model
 from .measure.rows import RATIO_HALF_WIDTH
 from .measure.variants import Variant, find_variants
 

@@ -15,8 +15,9 @@ from .embedding.run import EmbeddingRun
 from .errors import UserError
 from .files import lock
 from .given import split_objects
+from .launch import check_launch, launched
 from .live import live_page
-from .processes import check_launch, launched, leads, together
+from .processes import leads, together
 from .progress import note
 from .recipe import Recipe
 from .recipe_check import check_recipe

@@ -18,7 +18,8 @@ from .export.onnx import write_presets
 from .export.parity import check_parity
 from .export.search import Budget
 from .export.search_log import SEARCH
-from .files import atomic_write, expand, locate_model, read_json, sha256_file, write_json
+from .files import atomic_write, expand, read_json, sha256_file, write_json
+from .locating import locate_model
 from .measure.hardware import environment
 from .measure.latency import measure_models
 from .measure.variants import EXPORTS, Variant

@@ -11,7 +11,7 @@ from students.spec import LayersSpec
 from teachers.spec import SentenceFinetuneSpec
 
 from .errors import DistillError, ModelError, RecipeError, UserError, nearest
-from .files import is_model_folder, locate_model
+from .locating import is_model_folder, locate_model
 from .modelfolder import check_model_files, layers_of
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import DistillError, MissingExtra, ModelError, UserError, nearest
-from .files import expand, locate_model
+from .files import expand
+from .locating import locate_model
 from .recipe import BY_TOKEN, Recipe
 from .recipe_augment import MaskedLMSpec, PartOfSpeechSpec, TangSpec, VectorsSpec, VocabularyMixSpec
 from .recipe_check_names import in_hub_cache, placed

@@ -10,7 +10,8 @@ from typing import Any
 
 from .data.hub import commit_key
 from .errors import DistillError
-from .files import expand, is_hub_id, locate_model, read_json, sha256_file, sha256_folder, write_json
+from .files import expand, read_json, sha256_file, sha256_folder, write_json
+from .locating import is_hub_id, locate_model
 from .recipe import Recipe
 from .recipe_check_names import hub_commit
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .errors import DistillError, GateError, RunError, UserError, shorten
 from .files import fingerprint, lock, read_json, write_json
-from .processes import refuse_many_processes
+from .launch import refuse_many_processes
 from .progress import note
 from .recipe_load import RecipeLike
 from .rundir import hidden

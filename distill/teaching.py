@@ -31,7 +31,7 @@ from .evaluate.ranks import spearman
 from .evaluate.sts import evaluate_sts, pair_scores
 from .evaluate.suite import defined
 from .files import atomic_write, fingerprint, lock, read_json, remembered, write_json
-from .processes import refuse_many_processes
+from .launch import refuse_many_processes
 from .progress import Ticks, note
 from .recipe import Recipe
 from .recipe_check import check_recipe

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import DataError, DistillError, ModelError, UserError
-from distill.files import atomic_folder, locate_model
+from distill.files import atomic_folder
+from distill.locating import locate_model
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

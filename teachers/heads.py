@@ -10,8 +10,9 @@ from typing import Any, Literal
 import torch
 
 from distill.errors import ModelError
-from distill.files import locate_model, read_json
+from distill.files import read_json
 from distill.loading import check_tokenizer, from_folder, loading, quiet_loading, refuse_missing
+from distill.locating import locate_model
 from distill.positions import position_limit
 
 from .folder import check_folder, download, transformer_folder

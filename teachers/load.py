@@ -13,8 +13,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from distill.errors import ModelError
-from distill.files import locate_model
 from distill.loading import check_tokenizer, check_whole, loading
+from distill.locating import locate_model
 from distill.positions import position_limit
 
 from .fingerprint import model_fingerprint, tokenizer_sha256

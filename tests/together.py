@@ -113,7 +113,8 @@ def in_threads(count: int, work: Callable[[], Any], monkeypatch: Any) -> list[An
     """What `work` returned or raised in each of so many processes: threads here, each with a number of its own."""
     from torch.distributed import HashStore
 
-    from distill.processes import Crew, Launch
+    from distill.launch import Launch
+    from distill.processes import Crew
 
     mine, store = threading.local(), HashStore()
     found: list[Any] = [None] * count
@@ -157,7 +158,8 @@ def _die_at(step: int) -> None:
 
 
 if __name__ == "__main__":
-    from distill.processes import launched, together
+    from distill.launch import launched
+    from distill.processes import together
 
     if "TOGETHER_DIE" in os.environ:
         _die_at(int(os.environ["TOGETHER_DIE"]))

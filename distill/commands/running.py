@@ -11,7 +11,7 @@ import typer
 from .. import exits
 from ..errors import UserError
 from ..files import cache_dir
-from ..processes import Launch, check_launch, launched
+from ..launch import Launch, check_launch, launched
 from ..progress import hide_library_bars, set_output
 from .app import ForceOption, OverridesArgument, QuietOption, RecipeArgument, app, show_result
 

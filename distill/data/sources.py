@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, DistillError, nearest
-from ..files import expand, is_hub_id
+from ..files import expand
+from ..locating import is_hub_id
 from ..recipe import EvaluationSpec, SourceSpec
 from .columns import number, pair_columns, sentence_columns
 from .tables import SUFFIXES, Row, Table, file_format, open_file

@@ -22,8 +22,8 @@ from ..data.prepare import PreparedData, prepare
 from ..data.saved import load_prepared
 from ..data.saved import save as save_prepared
 from ..export.onnx import check_presets
-from ..files import locate_model
 from ..given import given_sentences, given_sets, given_teacher, source_facts, source_key
+from ..locating import locate_model
 from ..making import check_student, make_student
 from ..mapped import Joined, give_back
 from ..processes import first, leads, total

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ..files import locate_model, read_json, write_json
+from ..files import read_json, write_json
+from ..locating import locate_model
 from .check_model import check_tokenizer
 from .graph import check_exportable
 from .head_parity import Row, check_head_parity, row_feeds

@@ -14,7 +14,8 @@ from teachers.origin import card_fields
 
 from ..data.examples import LabelSet
 from ..evaluate.scoring import make_collator
-from ..files import fingerprint, locate_model
+from ..files import fingerprint
+from ..locating import locate_model
 from ..processes import leads
 from ..progress import note
 from ..recipe import Recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,16 +14,16 @@ from typing import Any, Protocol
 
 import safetensors.torch
 import torch
-from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerState, set_seed
 
-from ..data.sampler import GroupDraw, TokenBudgetBatches
-from ..errors import UserError
+from ..data.sampler import GroupDraw
 from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
-from ..processes import first, meet, world
+from ..processes import first, meet
 from ..progress import TrainingView, note
 from ..recipe import Recipe
 from ..recipe_stages import StageSpec
 from ..stopping import finishing_step
+from .arguments import LOWER_IS_BETTER, Length, stage_length, token_batches, trainer_arguments
 from .checkpoints import STATE, is_whole, newest_whole, seal, step_of
 from .compiling import compile_stage, trial_batches
 from .judges import Judge
@@ -33,11 +32,6 @@ from .objective import Objective
 from .precision import choose_precision
 from .states import load_state, state_of
 from .trainer import Collate, DistillTrainer, Rows, StageCallback
-
-LOG_LINES = 200
-"""About how many lines a stage writes to log.jsonl."""
-
-LOWER_IS_BETTER = frozenset({"loss"})
 
 
 @dataclass(frozen=True)
@@ -70,30 +64,6 @@ class Run(Protocol):
         self, recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path
     ) -> dict[str, Any]:
         """The stage's facts."""
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a stage is, in optimizer steps.
-
-    Attributes:
-        per_epoch: steps of one pass over the rows.
-        steps: all of them.
-        every: the student is judged after so many, and at the end.
-    """
-
-    per_epoch: int
-    steps: int
-    every: int
-
-
-def stage_length(recipe: Recipe, stage: StageSpec, rows: int, batches: TokenBudgetBatches | None = None) -> Length:
-    """The length of a stage over so many rows, or over batches of so many tokens."""
-    spec = recipe.train
-    per_epoch = math.ceil((rows / stage.batch_size if batches is None else len(batches)) / spec.gradient_accumulation)
-    steps = stage.max_steps or max(1, round(per_epoch * stage.epochs))
-    every = round(spec.evaluate_every * per_epoch) if spec.evaluate_every <= 1 else round(spec.evaluate_every)
-    return Length(per_epoch, steps, max(1, min(steps, every)))
 
 
 def stage_facts(
@@ -200,7 +170,7 @@ def _finish(objective: Objective, facts: dict[str, Any], folder: Path) -> None:
 def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan, *, folder: Path, log: Path) -> dict[str, Any]:
     """Train one stage, from its newest whole checkpoint if there is one, and leave the best weights in the objective."""
     spec = recipe.train
-    batches = _token_batches(recipe, stage, plan.rows)
+    batches = token_batches(recipe, stage, plan.rows)
     length = stage_length(recipe, stage, len(plan.rows if plan.draw is None else plan.draw), batches)
     steps = length.steps
     folder.mkdir(parents=True, exist_ok=True)
@@ -262,66 +232,6 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         best=(state.best_global_step, state.best_metric),
         resumed_at=began or None,
         compiled=chosen.exists() and bool(read_json(chosen)["value"]),
-    )
-
-
-def _token_batches(recipe: Recipe, stage: StageSpec, rows: Rows) -> TokenBudgetBatches | None:
-    """Batches of so many tokens, where a stage asks for them.
-
-    Raises:
-        UserError: the longest rows do not fit.
-    """
-    if stage.batch_tokens is None:
-        return None
-    try:
-        return TokenBudgetBatches(rows.lengths, stage.batch_tokens, stage.batch_size, recipe.seed)
-    except ValueError as error:
-        longest, step = int(max(rows.lengths)), TokenBudgetBatches.STEP
-        raise UserError(
-            "two of the longest rows are more tokens than a batch may have",
-            where=f"stages.{stage.name}.batch_tokens",
-            got=stage.batch_tokens,
-            expected=f"at least {2 * (-(-longest // step) * step)}: the longest row has {longest}",
-            hint="raise it, or lower max_length",
-        ) from error
-
-
-def trainer_arguments(
-    recipe: Recipe, stage: StageSpec, precision: str, folder: Path, length: Length, select_by: str
-) -> TrainingArguments:
-    """The settings of transformers for one stage of that length."""
-    spec, steps, every = recipe.train, length.steps, length.every
-    return TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=stage.batch_size // world(),
-        gradient_accumulation_steps=spec.gradient_accumulation,
-        max_steps=steps,
-        learning_rate=stage.learning_rate,
-        warmup_steps=max(1, math.ceil(steps * stage.warmup)) if stage.warmup else 0,
-        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
-        weight_decay=spec.weight_decay,
-        max_grad_norm=spec.max_grad_norm,
-        seed=recipe.seed,
-        data_seed=recipe.seed,
-        bf16=precision == "bf16",
-        use_cpu=not torch.cuda.is_available(),
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{select_by}",
-        greater_is_better=select_by not in LOWER_IS_BETTER,
-        logging_steps=max(1, min(every, steps // LOG_LINES)),
-        logging_nan_inf_filter=False,
-        report_to=list(spec.report_to) or "none",
-        run_name=recipe.name,
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        average_tokens_across_devices=False,
-        restore_callback_states_from_checkpoint=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -26,9 +26,10 @@ from ..progress import TrainingView
 from ..recipe import Recipe
 from ..recipe_stages import StageSpec
 from ..scratch import scratch
+from .arguments import LOWER_IS_BETTER, stage_length, trainer_arguments
 from .log import StepLog
 from .matches import own_settings
-from .stages import LOWER_IS_BETTER, StagePlan, stage_facts, stage_length, trainer_arguments
+from .stages import StagePlan, stage_facts
 from .states import load_state
 from .task import TaskObjective
 from .task_engine import train_task

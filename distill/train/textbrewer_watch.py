@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ..errors import GateError
 from ..progress import TrainingView
+from .arguments import LOWER_IS_BETTER
 from .log import StepLog
-from .stages import LOWER_IS_BETTER, StagePlan
+from .stages import StagePlan
 from .states import state_of
 from .textbrewer_terms import Terms
 

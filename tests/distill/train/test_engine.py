@@ -12,7 +12,7 @@ import torch
 
 from distill.errors import GateError, UserError
 from distill.files import remembered
-from distill.train import engine, judges, stages, trainer
+from distill.train import arguments, engine, judges, stages, trainer
 
 SENTENCES, DEV = tiny.SENTENCES[:96], tiny.SENTENCES[200:232]  # as in conftest
 STEPS = 12
@@ -58,7 +58,7 @@ def test_the_logged_total_is_the_sum_of_the_logged_parts(train, batch_size, accu
 
 
 def test_the_total_is_the_sum_where_several_steps_share_a_line(train, monkeypatch):
-    monkeypatch.setattr(stages, "LOG_LINES", 4)
+    monkeypatch.setattr(arguments, "LOG_LINES", 4)
     found = train(stages=[{"epochs": 1}], evaluate_every=6)
     logged = [entry for entry in found.log if "loss" in entry]
     assert [entry["step"] for entry in logged] == [3, 6, 9, 12]

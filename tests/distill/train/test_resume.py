@@ -10,8 +10,7 @@ import torch
 
 from distill import stopping
 from distill.errors import GateError
-from distill.train import judges, trainer
-from distill.train import stages as rooms
+from distill.train import arguments, judges, stages, trainer
 
 
 class Killed(BaseException):
@@ -70,7 +69,7 @@ def test_a_killed_run_ends_as_if_it_never_was(train, tmp_path, step, options):
 
 def test_a_checkpoint_between_two_log_lines_keeps_what_was_summed(train, monkeypatch):
     """Lines at 4, 8, 12, 16, 20: the one at 16 holds step 13 to 15, which were trained before the kill."""
-    monkeypatch.setattr(rooms, "LOG_LINES", 8)
+    monkeypatch.setattr(arguments, "LOG_LINES", 8)
     options = {"evaluate_every": 5}
     whole = train("whole", **options)
     assert [entry["step"] for entry in whole.log if "loss" in entry][:4] == [4, 8, 12, 16]
@@ -80,7 +79,7 @@ def test_a_checkpoint_between_two_log_lines_keeps_what_was_summed(train, monkeyp
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 7), (signal.SIGTERM, 10), (signal.SIGTERM, 36)])
 def test_a_signal_saves_the_step_that_it_falls_into(train, tmp_path, monkeypatch, number, step):
-    monkeypatch.setattr(rooms, "LOG_LINES", 8)
+    monkeypatch.setattr(arguments, "LOG_LINES", 8)
     whole = train("whole")
     handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     before = trainer.DistillTrainer.compute_loss
@@ -180,7 +179,7 @@ def test_killed_after_the_last_checkpoint(train, tmp_path, options):
         script(patch, best)
         whole = train("whole", **options)
         with pytest.MonkeyPatch.context() as death:
-            death.setattr(rooms, "atomic_folder", lambda path: (_ for _ in ()).throw(Killed()))
+            death.setattr(stages, "atomic_folder", lambda path: (_ for _ in ()).throw(Killed()))
             with pytest.raises(Killed):
                 train("killed", **options)
         again = train("killed", **options)
@@ -204,16 +203,16 @@ def test_a_best_checkpoint_that_is_lost_is_trained_again(train, tmp_path):
 
 
 def test_a_finished_stage_is_not_trained_again(train, tmp_path):
-    stages = [{"name": "first", "epochs": 1}, {"name": "second", "epochs": 2, "losses": ["pair_order", "embedding_cosine"]}]
-    whole = train("whole", stages=stages)
-    killed(train, "killed", 18, stage="second", stages=stages)
+    two = [{"name": "first", "epochs": 1}, {"name": "second", "epochs": 2, "losses": ["pair_order", "embedding_cosine"]}]
+    whole = train("whole", stages=two)
+    killed(train, "killed", 18, stage="second", stages=two)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        run_stage = rooms._run_stage
+        run_stage = stages._run_stage
         patch.setattr(
-            rooms, "_run_stage", lambda recipe, stage, *a, **k: seen.append(stage.name) or run_stage(recipe, stage, *a, **k)
+            stages, "_run_stage", lambda recipe, stage, *a, **k: seen.append(stage.name) or run_stage(recipe, stage, *a, **k)
         )
-        again = train("killed", stages=stages)
+        again = train("killed", stages=two)
     assert seen == ["second"]
     assert [stage["name"] for stage in again.facts["stages"]] == ["first", "second"]
     assert_same(whole, again)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import ModelError
-from distill.files import locate_model
+from distill.locating import locate_model
 
 
 def package(root: Path, name: str, *files: str) -> None:
