@@ -13,14 +13,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from .errors import DistillError, RunError, shorten
 from .launch import Launch
 from .progress import set_quiet
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -17,15 +18,14 @@ def let_go(program: Any) -> None:
     Args:
         program: what `torch.onnx.export` gave, its model already taken.
     """
-    from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
     traced = getattr(program, "exported_program", None)
     for node in traced.graph.nodes if traced is not None else ():
         environment = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
         listed = getattr(environment, "tracked_fakes", None)
         if listed:
             listed.clear()
-    for method in vars(ShapeEnv).values():
+    shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+    for method in list(vars(getattr(shapes, "ShapeEnv", object)).values()):
         forget = getattr(method, "cache_clear", None)
         if forget is not None:
             forget()

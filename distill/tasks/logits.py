@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from teachers.device import at_work
 from teachers.heads import HeadModel
 from teachers.precision import Precision, keyed, products
 from teachers.remote import signals_url
@@ -26,6 +28,7 @@ from ..data.features import TaskCollator
 from ..errors import ModelError, RunError
 from ..evaluate.outputs import Features, Predict, run_over, torch_predict
 from ..files import atomic_folder, cache_dir, fingerprint, lock, read_json, sha256_file, write_json
+from ..processes import world
 from ..progress import note, track
 from ..recipe import BY_TOKEN
 from ..train.task import model_logits
@@ -64,17 +67,28 @@ def teacher_logits(
         For each row its logits without padding, float32.
     """
     head.model.eval()
-    device = next(head.model.parameters()).device
-    key = keyed(key, precision)
+    with at_work(head.model) as device:
+        asked = _Asked(_predict(head, task, precision, ids, device), features, collate, batch_size, ids, said)
+        return _kept(head, asked, keyed(key, precision), order, task, content)
+
+
+def _predict(head: HeadModel, task: str, precision: Precision, ids: Tensor | None, device: torch.device) -> Predict:
+    """The teacher as a function of a batch."""
 
     def logits(batch: Mapping[str, Tensor]) -> Tensor:
         with products(precision, device):
             return model_logits(head.model, _as_teachers(batch, ids), task)
 
-    predict = torch_predict(logits, device)
+    return torch_predict(logits, device)
+
+
+def _kept(
+    head: HeadModel, ask: _Asked, key: Mapping[str, Any], order: np.ndarray | None, task: str, content: object
+) -> list[np.ndarray]:
+    """What the teacher says of all rows: from the cache, or asked now and kept there."""
+    features = ask.features
     if task not in BY_TOKEN:
         outputs = int(head.model.config.num_labels) if order is None else len(order)
-        ask = _Asked(predict, features, collate, batch_size, ids, said)
         return _row_by_row(ask, {"kind": "logits", "task": task, **key}, order, outputs, features)
     lengths = np.asarray(features.lengths)
     place = cache_dir() / "logits" / fingerprint({"teacher": key, "task": task, "rows": content})
@@ -83,7 +97,6 @@ def teacher_logits(
         if found is not None:
             note(f"signals: {len(found):,} rows of the teacher's logits from the cache")
             return found
-        ask = _Asked(predict, features, collate, batch_size, ids, said)
         found = ask(range(len(features)), description="teacher logits")
         broken = [row for row, values in enumerate(found) if not np.isfinite(values).all()]
         if broken:
@@ -174,7 +187,8 @@ def _row_by_row(
         return rows if order is None else rows[:, order]
 
     found = EmbeddingStore(cache_dir(), key, outputs, signals_url()).label(names, ask, progress=track)
-    note(f"signals: {found.new_sentences:,} rows through the teacher, {found.reused:,} from the cache")
+    there = "from the cache" if world() == 1 else "from the cache or by other processes"
+    note(f"signals: {found.new_sentences:,} rows through the teacher, {found.reused:,} {there}")
     return list(found.gather(np.arange(len(found))))
 
 

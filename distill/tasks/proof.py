@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from students.heads import HeadStudent
+from teachers.device import at_work
 from teachers.heads import HeadModel
 
 from ..data.examples import SpanExamples
@@ -121,11 +122,15 @@ class TaskModel:
 
     def quality(self) -> dict[str, Any]:
         """See `Subject`."""
+        with at_work(self.heads.teacher.model), at_work(self.student.model):
+            return self._judged(self._predicts())
+
+    def _judged(self, predicts: Mapping[str, Predict]) -> dict[str, Any]:
+        """What teacher, student and files score on every set."""
         data, task, labels, several = self.data, self.recipe.task, self.data.labels, self.heads.several
         sets: dict[str, Examples] = {"agreement": data.dev, **data.evaluate}
         sides: dict[str, HeadModel | HeadStudent] = {"teacher": self.heads.teacher, "student": self.student}
         scorers = {(name, side): self._scorer(name, part, sides[side]) for name, part in sets.items() for side in sides}
-        predicts = self._predicts()
         tasks = {name: {"kind": task, "metric": METRICS[task], "n": len(part)} for name, part in sets.items()}
         tasks["agreement"] = {"kind": "agreement", "metric": "agreement", "n": len(data.dev)}
         models: dict[str, dict[str, Any]] = {name: {} for name in predicts}

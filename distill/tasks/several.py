@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from teachers.device import at_work
 from teachers.ensemble import average_logits, confidence_weights, shares
 from teachers.heads import HeadModel
 from teachers.spec import TeacherSpec
@@ -110,8 +111,8 @@ class Several:
         for head, order in zip(self.members, self.orders, strict=True):
             features = make_features(self.task, examples, head.tokenizer, head.max_length, labels=labels, stride=stride)
             logits = functools.partial(model_logits, head.model.eval(), task=self.task)
-            predict = torch_predict(logits, next(head.model.parameters()).device)
-            rows = run_over(predict, features, make_collator(self.task, head.tokenizer))
+            with at_work(head.model) as device:
+                rows = run_over(torch_predict(logits, device), features, make_collator(self.task, head.tokenizer))
             said.append(rows if order is None else [row[..., order] for row in rows])
         return self.together(said)
 

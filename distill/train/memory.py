@@ -49,7 +49,9 @@ class Memory:
         return self.training + self.batch <= self.free
 
 
-def stage_memory(objective: Objective, rows: Rows, collate: Collate, batch_size: int, *, bf16: bool) -> Memory:
+def stage_memory(
+    objective: Objective, rows: Rows, collate: Collate, batch_size: int, *, bf16: bool, accumulation: int = 1
+) -> Memory:
     """Estimate the peak of a stage: a few of the longest rows are run forward, and scaled to a whole batch.
 
     Tensors that grow with the square of the batch, and what an operator needs for a moment, are not in it.
@@ -59,6 +61,7 @@ def stage_memory(objective: Objective, rows: Rows, collate: Collate, batch_size:
         rows, collate: of the stage.
         batch_size: rows a step and process.
         bf16: whether products run in bfloat16.
+        accumulation: batches of an optimizer step: all of them are there at once, those made ahead behind them.
     """
     count = min(SAMPLE, batch_size, len(rows))
     longest = np.argsort(-np.asarray(rows.lengths), kind="stable")[:count]
@@ -67,7 +70,7 @@ def stage_memory(objective: Objective, rows: Rows, collate: Collate, batch_size:
     weights = list(objective.parameters())
     device = weights[0].device
     kept = saved_bytes(objective, {name: value.to(device) for name, value in batch.items()}, bf16=bf16)
-    given = (1 + AHEAD) * sum(value.nbytes for value in batch.values())
+    given = (accumulation + AHEAD + 1) * sum(value.nbytes for value in batch.values())
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     cuda = torch.cuda.is_available()
     free = torch.cuda.mem_get_info()[0] if cuda else psutil.virtual_memory().available

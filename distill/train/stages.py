@@ -196,7 +196,9 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
             path=folder / "compile.json",
         )
         with compiled if compiled is not None else contextlib.nullcontext():
-            tell_memory(stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=precision == "bf16"), stage.name, size)
+            wide, together = precision == "bf16", spec.gradient_accumulation
+            memory = stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=wide, accumulation=together)
+            tell_memory(memory, stage.name, size)
             title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
             view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
             callbacks: list[Any] = [StageCallback(view, plan.select_by)]

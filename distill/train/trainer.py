@@ -109,7 +109,7 @@ class DistillTrainer(Trainer):
             train_dataset=rows,
             eval_dataset=rows,
             data_collator=collate,
-            callbacks=callbacks,
+            callbacks=[*(callbacks or ()), _AtEpochEnd(self.stop_coming)],
         )
         # The objective takes any feature by name, which transformers would read as "scales its own loss".
         self.model_accepts_loss_kwargs = False
@@ -153,7 +153,7 @@ class DistillTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
         """The batches of a step, made while earlier ones were computed."""
         if self.coming is None or self.coming[0] is not epoch_iterator:
-            self._stop_coming()
+            self.stop_coming()
             self.coming = epoch_iterator, Ahead(epoch_iterator, self.ahead)
         return super().get_batch_samples(self.coming[1], num_batches, device)
 
@@ -162,9 +162,10 @@ class DistillTrainer(Trainer):
         try:
             return super().train(*args, **kwargs)
         finally:
-            self._stop_coming()
+            self.stop_coming()
 
-    def _stop_coming(self) -> None:
+    def stop_coming(self) -> None:
+        """Make no more batches ahead; what has been begun is waited for."""
         if self.coming is not None:
             self.coming[1].close()
             self.coming = None
@@ -306,6 +307,17 @@ class DistillTrainer(Trainer):
         missing = sorted(set(load_result.missing_keys) & without_twins(self.model.state_dict()).keys())
         if missing or load_result.unexpected_keys:
             raise RuntimeError(f"a checkpoint of another model: missing {missing}, unknown {load_result.unexpected_keys}")
+
+
+class _AtEpochEnd(TrainerCallback):
+    """Stops the thread that makes batches before the sampler hears of the next epoch: it may be at the end of this one."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """All batches of the epoch have been trained on."""
+        self._stop()
 
 
 @contextlib.contextmanager

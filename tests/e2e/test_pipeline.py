@@ -197,7 +197,7 @@ def test_nothing_tells_of_this_machine(run):
 
 def test_the_same_command_again_runs_nothing(run, recipe_file, monkeypatch, capsys):
     monkeypatch.chdir(run.home)
-    names = ["pipeline.prepare", "pipeline.train_student"]
+    names = ["embedding.run.prepare", "embedding.training.train_student"]
     names += [f"proving.{name}" for name in ("write_presets", "check_parity", "evaluate_models", "measure_models")]
     for name in names:
         monkeypatch.setattr(f"distill.{name}", lambda *a, _name=name, **k: pytest.fail(f"{_name} ran again"))

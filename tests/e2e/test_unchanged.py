@@ -29,7 +29,7 @@ def weights(path):
 
 @pytest.fixture
 def never(monkeypatch):
-    """never("pipeline.train_student", ...): from now on a call of it is a failure."""
+    """never("distill.embedding.training.train_student", ...): from now on a call of it is a failure."""
 
     def forbid(*names):
         for name in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from teachers.device import own_device
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import load_masked_lm, load_tokenizer
 
@@ -71,7 +71,7 @@ class MaskedLM:
     ) -> None:
         self.name = name
         self._model, self.tokenizer = _load(name)
-        self.device = _device()
+        self.device = own_device()
         self._model.to(self.device)
         self._bf16 = precision == "bf16"
         self.batch_tokens = batch_tokens or (GPU_TOKENS if self.device.type == "cuda" else CPU_TOKENS)
@@ -251,13 +251,6 @@ def _top(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
     best = padded.amax(dim=-1).topk(k, sorted=False).indices
     values, inside = padded.gather(1, best[:, :, None].expand(-1, -1, _BLOCK)).flatten(1).topk(k)
     return values, best.gather(1, inside // _BLOCK) * _BLOCK + inside % _BLOCK
-
-
-def _device() -> torch.device:
-    """The GPU of this process, or the CPU where there is none."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def _load(name: str) -> tuple[Any, Any]:

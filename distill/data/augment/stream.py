@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ... import __version__
 from ...errors import DataError, UserError
 from ...files import lock
 from ...progress import track
@@ -184,7 +185,7 @@ def known_by(settings: Any, seed: int) -> str:
         settings: JSON value of all that decides it but the seed.
         seed: of the draws.
     """
-    return json.dumps({"settings": settings, "seed": seed}, sort_keys=True, ensure_ascii=False)
+    return json.dumps({"settings": settings, "seed": seed, "toolkit": __version__}, sort_keys=True, ensure_ascii=False)
 
 
 def batched(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:

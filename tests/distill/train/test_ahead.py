@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.train import stages, trainer
@@ -19,6 +20,7 @@ def makers():
 
 
 @given(st.lists(st.integers(), max_size=9), st.integers(0, 4))
+@settings(deadline=None)
 def test_order_and_end_are_those_of_the_iterator(values, count):
     ahead = Ahead(iter(values), count)
     assert list(ahead) == values
@@ -69,6 +71,30 @@ def test_training_has_the_same_bits_with_and_without(train, monkeypatch, options
         found[count] = train(f"ahead-{count}", **options)
     assert found[0].log == found[2].log
     assert all(torch.equal(weight, found[2].weights[name]) for name, weight in found[0].weights.items())
+
+
+class Late(Ahead):
+    """Asks for every batch late: at the end of an epoch it is still on its way to the end."""
+
+    def __init__(self, values, count):
+        super().__init__(self._late(values), count)
+
+    def _late(self, values):
+        while True:
+            time.sleep(0.03)
+            try:
+                yield next(values)
+            except StopIteration:
+                return
+
+
+def test_a_late_thread_does_not_change_the_order_of_the_next_epoch(train, monkeypatch):
+    monkeypatch.setattr(stages, "DistillTrainer", partial(trainer.DistillTrainer, ahead=0))
+    expected = train("ahead-0", stages=[{"epochs": 4}])
+    monkeypatch.setattr(stages, "DistillTrainer", trainer.DistillTrainer)
+    monkeypatch.setattr(trainer, "Ahead", Late)
+    assert train("late", stages=[{"epochs": 4}]).log == expected.log
+    assert makers() == []
 
 
 def test_no_thread_outlives_a_training_that_failed(train, monkeypatch):
