@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,7 @@ def _become(home: Path, arguments: Sequence[str], values: Mapping[str, str], err
 def warm() -> None:
     """Import what a run imports, so that forks need not."""
     sys.path.insert(0, str(ROOT))
+    import_module("distill")  # first of all: it turns the telemetry of the others off
     import matplotlib.figure  # noqa: F401
     import onnxruntime  # noqa: F401
     import onnxscript  # noqa: F401

