@@ -24,7 +24,7 @@ from .rewrite import gemm_to_matmul
 from .search import MIN_COSINE, Budget, Search, check_budget, search_of
 from .search_log import SEARCH
 from .smooth import Feeds, text_feeds
-from .traces import let_go, of_its_own
+from .traces import let_go, of_its_own, without_sources
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -76,7 +76,7 @@ def export_graph(
     """
     axes = {0: torch.export.Dim("batch", min=1, max=65536), 1: torch.export.Dim("sequence", min=1, max=longest)}
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), _quiet(), without_sources():
             program = torch.onnx.export(
                 module,
                 tuple(of_its_own(tensor) for tensor in inputs),

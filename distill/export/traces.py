@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import linecache
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -29,6 +32,22 @@ def let_go(program: Any) -> None:
         forget = getattr(method, "cache_clear", None)
         if forget is not None:
             forget()
+
+
+@contextlib.contextmanager
+def without_sources() -> Iterator[None]:
+    """Forget, after the block, the source text of every graph that was made into a function in it.
+
+    torch keeps it for tracebacks, for ever, a score of texts an export.
+    """
+    kept: dict[str, str] = getattr(getattr(sys.modules.get("torch.fx.graph_module"), "_loader", None), "eval_cache", {})
+    before = set(kept)
+    try:
+        yield
+    finally:
+        for name in kept.keys() - before:
+            del kept[name]
+            linecache.cache.pop(name, None)
 
 
 def of_its_own(tensor: torch.Tensor) -> torch.Tensor:

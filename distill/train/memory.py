@@ -87,7 +87,7 @@ def saved_bytes(objective: Objective, batch: Mapping[str, Tensor], *, bf16: bool
         memory = value.untyped_storage()
         if memory.data_ptr() not in apart:
             seen[memory.data_ptr()] = memory.nbytes()
-        return value
+        return value.detach()  # the value itself, saved by what made it, would be a circle that nothing ends
 
     was, kind = objective.training, next(iter(batch.values())).device.type
     objective.train()

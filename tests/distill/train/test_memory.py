@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import tiny
 import torch
@@ -42,6 +45,15 @@ def test_the_whole_batch_is_what_the_few_rows_say():
     assert not objective.training
     assert found.batch == pytest.approx(saved_bytes(objective, batch_of(longest)) / 1e6, rel=0.25)  # rows differ in length
     assert found.training == sum(weight.numel() for weight in objective.parameters()) * 12 / 1e6
+
+
+def test_nothing_is_left_of_the_rows_that_were_run():
+    objective = objective_of()
+    weights = [weakref.ref(weight) for weight in objective.parameters()]
+    saved_bytes(objective, batch_of([0, 1]))
+    del objective
+    gc.collect()
+    assert [weight() for weight in weights if weight() is not None] == []
 
 
 @pytest.mark.parametrize(("free", "warned"), [(100.0, True), (1000.0, False)])
