@@ -45,7 +45,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
 
     Args:
         recipe, overrides: as in `load_recipe`.
-        given: parts that come as objects and are not looked for: teacher, train, evaluate.
+        given: parts that are not looked at: teacher, train, evaluate that come as objects; a student that is not made.
 
     Returns:
         Notes worth reading before a run.
@@ -85,7 +85,7 @@ def _models(recipe: Recipe, notes: list[str], given: Collection[str]) -> Iterato
                         "there is no model in this folder", got=model, expected="a folder with modules.json or config.json"
                     )
                 check_model_files(Path(found), model)
-                if path == ("teacher.model" if start == "teacher" else "student.from"):
+                if "student" not in given and path == ("teacher.model" if start == "teacher" else "student.from"):
                     yield from _layers(recipe, layers_of(Path(found), model))
             except ModelError as problem:
                 yield placed(problem, path)

@@ -142,7 +142,7 @@ def augment(
     from ..recipe_load import load_recipe
 
     resolved = load_recipe(recipe, overrides or ())
-    check_recipe(resolved)
+    check_recipe(resolved, given=["student"])
     with exits.needs_train("distill augment"):
         from ..augmenting import augment_recipe, report_lines
 

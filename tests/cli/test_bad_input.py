@@ -113,14 +113,15 @@ def test_a_full_disk(cli, place, teacher, monkeypatch):
 
 def test_a_file_where_the_run_folder_should_be(cli, place, teacher):
     write("runs", "a file")
-    code, _, err = cli("run", "quickstart", f"teacher.model={teacher}", "data.train=good.txt")
+    code, _, err = cli("run", "quickstart", f"teacher.model={teacher}", "student.layers=1", "data.train=good.txt")
     assert code == 2
     assert "--out" in err
 
 
 def test_a_folder_of_something_else(cli, place, teacher):
     write("thesis.txt", "precious")
-    code, _, err = cli("run", "quickstart", f"teacher.model={teacher}", "data.train=good.txt", "--out", place)
+    asked = f"teacher.model={teacher}", "student.layers=1", "data.train=good.txt"
+    code, _, err = cli("run", "quickstart", *asked, "--out", place)
     assert code == 2
     assert "holds no run" in err
     assert (place / "thesis.txt").read_text() == "precious"

@@ -243,9 +243,8 @@ def test_check_tells_what_the_first_rows_show(cli, models, place):
 )
 def test_check_passes_what_can_run(recipe, kind, cli, models, place):
     file = tiny.TASK_FILES[kind]
-    code, out, err = cli(
-        "check", recipe, f"teacher.model={models / 'encoder'}", f"data.train={file}", f"data.evaluate.test={file}"
-    )
+    model, student = f"teacher.model={models / 'encoder'}", "student.layers=2"
+    code, out, err = cli("check", recipe, model, student, f"data.train={file}", f"data.evaluate.test={file}")
     assert (code, err) == (0, "")
     assert f"{recipe}: this recipe can run" in out
 
