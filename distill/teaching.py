@@ -90,7 +90,7 @@ def teach(recipe: RecipeLike, overrides: Overrides = (), *, out: Path | str | No
             expected="teacher.finetune.stages",
             hint="see the recipes sbert-sts, sbert-nli-sts and simcse",
         )
-    for line in check_recipe(asked):
+    for line in check_recipe(asked, given=["student"]):
         note(f"note: {line}")
     target = Path(out) if out is not None else Path("runs") / asked.name
     folder = RunDir(target)
