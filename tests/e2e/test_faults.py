@@ -57,12 +57,12 @@ def test_a_signal_in_every_stage(command, whole, monkeypatch, tmp_path):
     for target in (*STAGES, "report"):
         number = next(signals)
 
-        def struck(self, name, inputs, outputs, work, target=target, number=number):
+        def struck(self, name, inputs, outputs, work, target=target, number=number, **options):
             def first():
                 signal.raise_signal(number)
                 return work()
 
-            return stage(self, name, inputs, outputs, first if name == target else work)
+            return stage(self, name, inputs, outputs, first if name == target else work, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(RunDir, "stage", struck)
