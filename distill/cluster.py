@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import re
 import socket
@@ -86,10 +87,7 @@ class Cluster:
             spec: names it so that each machine finds it: a hub id, an installed package, or a folder that all see.
             key: the fingerprint that it must have there too.
         """
-        folder = expand(spec.model)
-        if folder.is_dir():  # the workers' current folder is another
-            spec = spec.model_copy(update={"model": str(folder.resolve())})
-        return RayTeacher(self, spec, key)
+        return RayTeacher(self, spec.model_copy(update={"model": from_any_folder(spec.model)}), key)
 
     def start(self, kind: type[Any], arguments: Sequence[Any], gather: Callable[[Any, list[Any]], None]) -> Any:
         """Make workers of a kind, and a thread that gathers them as they have loaded what they need. Returns Ray itself.
@@ -265,6 +263,12 @@ def share(nodes: Sequence[dict[str, Any]], workers: int | None) -> tuple[int, di
         return count, {"num_cpus": 1, "num_gpus": 1 if count <= gpus else int(1000 * gpus / count) / 1000}
     each = -(-count // len(cpus))  # on one machine, where they are spread evenly
     return count, {"num_cpus": max(1, min(cpus) // each), "num_gpus": 0}
+
+
+def from_any_folder(name: str) -> str:
+    """A file or folder as it is found from any folder, since that of the workers is another; any other name as it stands."""
+    path = expand(name)
+    return str(path.resolve()) if os.path.exists(path) else name  # a name too long for a path is no error here
 
 
 def _connect(ray: Any, address: str) -> None:

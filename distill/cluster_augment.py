@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from .cluster import Cluster, Hands
+from .cluster import Cluster, Hands, from_any_folder
 from .data.augment.base import Example
 from .data.augment.crew import Outcome, Task, Worker, opened
 from .data.augment.make import Maker
 from .errors import DistillError, ModelError
-from .files import expand
 from .recipe_augment import TextSpec, VectorsSpec
 
 
@@ -103,13 +101,8 @@ def _absolute(spec: TextSpec) -> TextSpec:
     values: dict[str, Any] = {}
     model, vectors = getattr(spec, "model", None), getattr(spec, "vectors", None)
     if model is not None:
-        values["model"] = _resolved(model)
+        values["model"] = from_any_folder(model)
     if isinstance(vectors, VectorsSpec):
         names = {"source": vectors.source, "vocabulary": vectors.vocabulary}
-        values["vectors"] = vectors.model_copy(update={key: name and _resolved(name) for key, name in names.items()})
+        values["vectors"] = vectors.model_copy(update={key: name and from_any_folder(name) for key, name in names.items()})
     return spec.model_copy(update=values)
-
-
-def _resolved(name: str) -> str:
-    path = expand(name)
-    return str(path.resolve()) if os.path.exists(path) else name  # a name too long for a path is no error here

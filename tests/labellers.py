@@ -1,4 +1,4 @@
-"""Three processes that label the same texts at the same time, of which the first is killed."""
+"""Processes that label: three at the same time on the same texts, of which the first is killed; and workers of Ray, killed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 import teachers
 
@@ -70,3 +72,12 @@ def label_in_three(folder: Path, homes: Sequence[Path], url: str | None, pause: 
     assert sorted(text for part in seen for text in part) == sorted(f"text {number}" for number in range(200))
     assert [int(count) for count in said[1:]] == [len(part) for part in seen[1:]]
     return seen
+
+
+def kill_ray_workers(kind: str) -> list[int]:
+    """Kill those of a class that Ray has started for this process, as suddenly as a machine goes; their process ids."""
+    children = psutil.Process(os.getpid()).children(recursive=True)
+    found = [child for child in children if " ".join(child.cmdline()).startswith(f"ray::{kind}")]
+    for child in found:
+        child.kill()
+    return [child.pid for child in found]

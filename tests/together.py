@@ -109,37 +109,48 @@ def launch(count: int, *command: str, **environment: str) -> subprocess.Complete
     )
 
 
-def in_threads(count: int, work: Callable[[], Any], monkeypatch: Any) -> list[Any]:
-    """What `work` returned or raised in each of so many processes: threads here, each with a number of its own."""
+def in_crew(count: int, work: Callable[[Any], Any], seconds: float = 20) -> list[Any]:
+    """What `work(crew)` returned or raised in each of so many processes: threads here, on one store."""
     from torch.distributed import HashStore
 
     from distill.launch import Launch
     from distill.processes import Crew
 
-    mine, store = threading.local(), HashStore()
+    store = HashStore()
     found: list[Any] = [None] * count
+
+    def run(rank: int) -> None:
+        crew = Crew(Launch(rank, count), store)
+        try:
+            found[rank] = work(crew)
+        except Exception as error:
+            crew.fail(getattr(error, "exit_code", 3))
+            found[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+        assert not thread.is_alive(), "a process waits for ever"
+    return found
+
+
+def in_threads(count: int, work: Callable[[], Any], monkeypatch: Any) -> list[Any]:
+    """What `work` returned or raised in each of so many processes, as `distill.processes` sees them: each thread has its crew."""
+    mine = threading.local()
 
     class Mine:
         def __getattr__(self, name: str) -> Any:
             return getattr(mine.crew, name)
 
-    def run(rank: int) -> None:
-        mine.crew = Crew(Launch(rank, count), store)
-        try:
-            found[rank] = work()
-        except Exception as error:
-            mine.crew.fail(getattr(error, "exit_code", 3))
-            found[rank] = error
+    def run(crew: Any) -> Any:
+        mine.crew = crew
+        return work()
 
-    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(count)]
     with monkeypatch.context() as patch:
         patch.setattr("distill.processes._crew", Mine())
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
-            assert not thread.is_alive(), "a process waits for ever"
-    return found
+        return in_crew(count, run, seconds=120)
 
 
 def _die_at(step: int) -> None:

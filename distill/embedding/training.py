@@ -19,7 +19,7 @@ from teachers.ensemble import AnyTeacher
 from teachers.load import Teacher, as_teacher
 from teachers.precision import Precision
 
-from ..data.prepare import PreparedData
+from ..data.saved import PreparedData, Translations
 from ..evaluate.suite import select_metric
 from ..files import fingerprint, remembered
 from ..making import make_student, running_teacher
@@ -96,23 +96,7 @@ class StudentTraining:
             GateError: the loss is not finite, or the student collapsed.
         """
         recipe, folder, models = self.recipe, self.folder, self.models
-        inputs = {
-            "seed": recipe.seed,
-            "start": models.start_key,
-            "teacher": {
-                "dim": models.teacher.dim,
-                "normalizes": models.teacher.normalizes,
-                "prompt": models.teacher.prompt,
-                "max_length": models.teacher.max_length,
-            },
-            "student": recipe.student.model_dump(mode="json", by_alias=True),
-            "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
-            "train": recipe.train.model_dump(mode="json"),
-            "data": self.data,
-            "language_temperature": recipe.data.language_temperature,
-            "signals": self.signals,
-            "torch": versions().get("torch"),
-        }
+        inputs = self._inputs()
         prompt = models.teacher.prompt
         trained: list[Student] = []
         place = folder.work / fingerprint(inputs)
@@ -121,11 +105,7 @@ class StudentTraining:
             if leads() and not place.exists():  # what another training left, its log lines too, is no part of this one
                 shutil.rmtree(folder.work, ignore_errors=True)
                 folder.log.unlink(missing_ok=True)
-            texts = Prompted(prompt, data.train)
-            dev = [prompt + text for text in data.dev]
-            pairs = data.translations
-            if pairs is not None:
-                pairs = replace(pairs, dev_goals=[prompt + text for text in pairs.dev_goals])
+            texts, dev = Prompted(prompt, data.train), [prompt + text for text in data.dev]
             toward_start = None
             if start is not None:
                 more = Joined(texts, Prompted(prompt, data.start))
@@ -135,7 +115,7 @@ class StudentTraining:
             facts = train_student(
                 recipe,
                 student,
-                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric, pairs),
+                TrainingData(texts, dev, signals.train.gather, signals.dev_vectors(), metric, self._pairs(data)),
                 teacher_normalizes=models.teacher.normalizes,
                 work=place,
                 log=folder.log,
@@ -163,6 +143,34 @@ class StudentTraining:
             student.model = load_student(folder.student)
         folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
         return student, resolved
+
+    def _inputs(self) -> dict[str, Any]:
+        """What decides the weights."""
+        recipe, models = self.recipe, self.models
+        return {
+            "seed": recipe.seed,
+            "start": models.start_key,
+            "teacher": {
+                "dim": models.teacher.dim,
+                "normalizes": models.teacher.normalizes,
+                "prompt": models.teacher.prompt,
+                "max_length": models.teacher.max_length,
+            },
+            "student": recipe.student.model_dump(mode="json", by_alias=True),
+            "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
+            "train": recipe.train.model_dump(mode="json"),
+            "data": self.data,
+            "language_temperature": recipe.data.language_temperature,
+            "signals": self.signals,
+            "torch": versions().get("torch"),
+        }
+
+    def _pairs(self, data: PreparedData) -> Translations | None:
+        """The translations as the teacher reads them."""
+        pairs = data.translations
+        return (
+            None if pairs is None else replace(pairs, dev_goals=[self.models.teacher.prompt + text for text in pairs.dev_goals])
+        )
 
     def _cut(self, texts: Sequence[str], rows: Rows, place: Path) -> Student:
         """The student as training begins: the layers that agree best with the teacher, where the recipe leaves the choice.

@@ -150,7 +150,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
         runs = found[name]
         first = next(iter(runs.values()))
         scores = np.array([scores_of(run) for run in runs.values()])
-        values = [run["models"]["student"]["test"]["value"] for run in runs.values()]
+        values = [_value(run) for run in runs.values()]
         line = {
             "row": name,
             "seeds": len(values),
@@ -173,13 +173,14 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
         base = found.get(other, {})
         both = [seed for seed in runs if seed in base]
         is_mean = abs(float(scores.mean()) - float(np.mean(values))) < 1e-6  # F1 of entities is no mean over rows
-        if both and other != name and is_mean:
-            pair = (np.array([scores_of(part[seed]) for seed in both]) for part in (runs, base))
-            line["difference"] = paired_difference(*pair, rounds=2000)
+        if both and other != name:
             line["difference_to"] = other
-        elif both and other != name:
-            line["difference"] = {"difference": float(np.mean([_value(runs[s]) - _value(base[s]) for s in both])), "ci95": None}
-            line["difference_to"] = other
+            if is_mean:
+                pair = (np.array([scores_of(part[seed]) for seed in both]) for part in (runs, base))
+                line["difference"] = paired_difference(*pair, rounds=2000)
+            else:
+                gain = float(np.mean([_value(runs[seed]) - _value(base[seed]) for seed in both]))
+                line["difference"] = {"difference": gain, "ci95": None}
         if is_mean:
             boot = np.random.default_rng(0).integers(0, scores.shape[1], (2000, scores.shape[1]))
             line["ci95"] = [float(bound) for bound in np.percentile(scores.mean(0)[boot].mean(1), [2.5, 97.5])]

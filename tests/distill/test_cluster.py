@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import tiny
+from labellers import kill_ray_workers
 
 import distill
 from distill.cluster import Cluster, RayTeacher, _told, share
@@ -109,10 +108,7 @@ def test_a_killed_worker_loses_nothing_and_the_files_are_the_same(home: Path, mo
         with lock:
             answered += 1
             if answered == 3:
-                for process in psutil.Process(os.getpid()).children(recursive=True):
-                    if " ".join(process.cmdline()).startswith("ray::Worker"):
-                        process.kill()
-                        killed.append(process.pid)
+                killed.extend(kill_ray_workers("Worker"))
         return vectors
 
     monkeypatch.setattr(RayTeacher, "embed", killing)

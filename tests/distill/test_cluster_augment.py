@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import tiny
+from labellers import kill_ray_workers
 
 from distill.augmenting import augment_recipe
 from distill.cluster import Hands
@@ -66,10 +65,7 @@ def test_killed_workers_and_a_killed_command_lose_nothing_and_the_bytes_are_the_
             raise RuntimeError("the command is killed")
         found = ask(self, method, *arguments)
         if number == 3:
-            for process in psutil.Process(os.getpid()).children(recursive=True):
-                if " ".join(process.cmdline()).startswith("ray::BlockWorker"):
-                    process.kill()
-                    killed.append(process.pid)
+            killed.extend(kill_ray_workers("BlockWorker"))
         return found
 
     monkeypatch.setattr(Hands, "ask", killing)
