@@ -23,6 +23,8 @@ RESTARTS = 3
 """How often Ray starts a worker again that died, and asks it again what it did not answer."""
 PATIENCE = 20.0
 """Seconds without a worker after which that is said."""
+LET_GO = 60
+"""Seconds that threads have to hear that their workers are gone; on a crowded machine that took more than ten."""
 LOCAL_MEMORY = 512 << 20
 """Bytes for Ray's store of objects where it is started for one command alone: what is on its way are blocks of 256 texts."""
 
@@ -51,6 +53,7 @@ class Cluster:
         self._ray: Any = ray
         self._actors: list[Any] = []
         self._threads: list[threading.Thread] = []
+        self._asking, self._nobody = 0, threading.Condition()
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(ray, address)
@@ -67,8 +70,13 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Stop the workers, and let go of the cluster."""
+        """Stop the workers, and let go of the cluster once no thread asks them any more.
+
+        A thread that still waited for an answer would find itself in the next connection of this process, where Ray aborts.
+        """
         self._stop()
+        with self._nobody:
+            self._nobody.wait_for(lambda: self._asking == 0, timeout=LET_GO)  # they hear that their workers are gone
         if self._ours:
             self._ray.shutdown()
 
@@ -78,7 +86,19 @@ class Cluster:
             with contextlib.suppress(Exception):  # one that is gone, on a cluster that may be gone
                 self._ray.kill(self._actors.pop())
         while self._threads:  # they wait for workers to load, and hear that these are gone
-            self._threads.pop().join(timeout=10)
+            self._threads.pop().join(timeout=LET_GO)
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within the block a thread asks workers: until it has left, the cluster is held."""
+        with self._nobody:
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._nobody:
+                self._asking -= 1
+                self._nobody.notify_all()
 
     def teacher(self, spec: TeacherSpec, key: dict[str, Any]) -> RayTeacher:
         """A teacher of which every worker has a copy.
@@ -130,15 +150,16 @@ class Hands:
             ModelError: a worker cannot load what it needs, or finds something else under its name.
             RunError: the cluster is gone, or a worker died too often.
         """
-        with self._lock:
-            if self._ray is None:
-                self._ray = self._cluster.start(self._kind, self._arguments, self._gather)
-        worker = self._next()
-        try:
-            with _told(self._ray):
-                return self._ray.get(getattr(worker, method).remote(*arguments))
-        finally:
-            self._idle.put(worker)
+        with self._cluster.asking():
+            with self._lock:
+                if self._ray is None:
+                    self._ray = self._cluster.start(self._kind, self._arguments, self._gather)
+            worker = self._next()
+            try:
+                with _told(self._ray):
+                    return self._ray.get(getattr(worker, method).remote(*arguments))
+            finally:
+                self._idle.put(worker)
 
     def _gather(self, ray: Any, started: list[Any]) -> None:
         """Put each worker among the idle ones as soon as it has loaded; of one that cannot the error."""

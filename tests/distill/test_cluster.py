@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import tiny
 from labellers import kill_ray_workers
 
 import distill
-from distill.cluster import Cluster, RayTeacher, _told, share
+from distill.cluster import Cluster, Hands, RayTeacher, _told, share
 from distill.errors import MissingExtra, ModelError, RunError, UserError
 from distill.files import sha256_folder
 from teachers.load import load_teacher
@@ -81,6 +83,57 @@ def test_what_each_worker_gets(nodes: list[dict[str, Any]], workers: int | None,
 def test_more_workers_than_cpus_are_refused() -> None:
     with pytest.raises(UserError, match="at most 4"):
         share([node(CPU=4)], 5)
+
+
+def test_nobody_asks_when_the_cluster_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that waits for an answer when Ray shuts down aborts the process at its next connection."""
+    gone, asked = threading.Event(), threading.Event()
+    waiting: set[int] = set()
+    at_the_end: list[set[int]] = []
+
+    class Actor:
+        def __getattr__(self, name: str) -> Any:
+            return types.SimpleNamespace(remote=lambda *arguments: name)
+
+    def get(name: str) -> None:
+        if name == "load":
+            return
+        waiting.add(threading.get_ident())
+        asked.set()
+        gone.wait(30)
+        time.sleep(0.2)
+        waiting.remove(threading.get_ident())
+        raise RuntimeError("the worker is gone")
+
+    kind = types.SimpleNamespace(options=lambda **needs: types.SimpleNamespace(remote=lambda *arguments: Actor()))
+    ray = types.SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **options: None,
+        nodes=lambda: [node(CPU=2)],
+        remote=lambda cls: kind,
+        wait=lambda names: (names[:1], names[1:]),
+        get=get,
+        kill=lambda actor: gone.set(),
+        shutdown=lambda: at_the_end.append(set(waiting)),
+        exceptions=types.SimpleNamespace(RayTaskError=KeyError, RayError=KeyError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    heard: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            hands.ask("embed")
+        except RuntimeError as error:
+            heard.append(error)
+
+    with Cluster("local") as cluster:
+        hands = Hands(cluster, object)
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert asked.wait(30)
+    assert at_the_end == [set()]
+    thread.join(30)
+    assert [str(error) for error in heard] == ["the worker is gone"]
 
 
 def test_many_processes_and_labelled_tasks_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
