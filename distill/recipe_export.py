@@ -32,13 +32,14 @@ class ExportSpec(Schema):
     """Which ONNX files to write. `fp32` is always among them: the others are made from it.
 
     Attributes:
-        presets: `fast` and `faithful` are 8-bit files for CPUs, `fp16` is for GPUs, `searched` the quickest mix of precisions
+        presets: `fast` and `faithful` are 8-bit files for CPUs, `portable` is of their size and gives the same vectors on every
+            machine, in a browser too, at the speed of `fp32`; `fp16` is for GPUs, `searched` the quickest mix of precisions
             inside `budget`.
         opset: ONNX operator set.
         budget: of `searched`; None is a metric_drop of 0.005 for task models and a min_cosine of 0.995 for sentence encoders.
     """
 
-    presets: tuple[Literal["fp32", "fast", "faithful", "fp16", "searched"], ...] = ("fp32", "fast", "faithful")
+    presets: tuple[Literal["fp32", "fast", "faithful", "portable", "fp16", "searched"], ...] = ("fp32", "fast", "faithful")
     opset: int = Field(default=20, ge=18, le=22)
     budget: BudgetSpec | None = None
 

@@ -25,7 +25,7 @@ class ModelFacts(Schema):
 
     name: str
     runtime: Runtime
-    precision: Literal["fp32", "fast", "faithful", "fp16", "searched"]
+    precision: Literal["fp32", "fast", "faithful", "portable", "fp16", "searched"]
     dim: int = Field(ge=1)
     key: str
 

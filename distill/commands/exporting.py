@@ -18,7 +18,9 @@ from .app import PRESETS, ForceOption, QuietOption, app, choices
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or package:IMPORT_NAME.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
-    presets: Annotated[str, typer.Option("--presets", help="Among fp32, fast, faithful, fp16, searched.")] = "fp32,fast,faithful",
+    presets: Annotated[
+        str, typer.Option("--presets", help="Among fp32, fast, faithful, portable, fp16, searched.")
+    ] = "fp32,fast,faithful",
     task: Annotated[
         str | None,
         typer.Option(

@@ -17,14 +17,15 @@ from .int8 import int8_products
 from .rewrite import merge_equal_weights, sentence_products, split_lstm_weights
 from .rows import quantize_rows
 from .smooth import smooth
+from .unpacked import unpacked_products
 
 BLOCK = 32
 """Weights that share a scale in `blocks`. With 128 a result depends on the batch: a row alone gets another kernel."""
 
 Choices = Mapping[str, str]
-"""Name of a node -> its form. A product: fp32, blocks (8-bit weights in blocks; MatMulNBits), token, static or tensor (8-bit
-integers, see `int8`). A look-up: fp32 or rows (8-bit rows with a scale each). An LSTM: fp32 or dynamic (onnxruntime's 8-bit
-LSTM)."""
+"""Name of a node -> its form. A product: fp32, blocks (8-bit weights in blocks; MatMulNBits), unpacked (8-bit weights, fp32 once
+they are loaded; see `unpacked`), token, static or tensor (8-bit integers, see `int8`). A look-up: fp32 or rows (8-bit rows with a
+scale each). An LSTM: fp32 or dynamic (onnxruntime's 8-bit LSTM)."""
 
 INT8 = ("token", "static", "tensor")
 
@@ -49,18 +50,21 @@ def candidates(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def preset_choices(model: onnx.ModelProto, preset: str, *, calibrated: bool = False) -> dict[str, str]:
-    """What `fast` and `faithful` choose for every node.
+    """What `fast`, `faithful` and `portable` choose for every node.
 
     `fast` has a scale a token, and a fixed one for what comes from a layer normalisation, where ranges were seen: such values
     have the same length in every token, so that the fixed scale loses nothing, and it is quicker.
     A product that runs once a sentence (the head behind the pooling) takes next to no time, but what it loses is lost for
-    good: `fast` has it in blocks. `faithful` has no 8-bit form of an LSTM.
+    good: `fast` has it in blocks. `faithful` and `portable` have no 8-bit form of an LSTM.
     """
-    if preset not in ("fast", "faithful"):
-        raise ValueError(f"no preset '{preset}': fast or faithful")
+    product = {"fast": "token", "faithful": "blocks", "portable": "unpacked"}.get(preset)
+    if product is None:
+        raise ValueError(f"no preset '{preset}': fast, faithful or portable")
     fast, kinds = preset == "fast", candidates(model)
-    form = {"MatMul": "token" if fast else "blocks", "Gather": "rows", "LSTM": "dynamic" if fast else "fp32"}
-    chosen = {name: form[kind] for name, kind in kinds.items()} | dict.fromkeys(sentence_products(model), "blocks")
+    form = {"MatMul": product, "Gather": "rows", "LSTM": "dynamic" if fast else "fp32"}
+    chosen = {name: form[kind] for name, kind in kinds.items()}
+    if fast:
+        chosen |= dict.fromkeys(sentence_products(model), "blocks")
     normal = {out for node in model.graph.node if node.op_type == "LayerNormalization" for out in node.output}
     even = [n.name for n in model.graph.node if calibrated and chosen.get(n.name) == "token" and n.input[0] in normal]
     return chosen | dict.fromkeys(even, "static")
@@ -78,7 +82,9 @@ def assemble(model: onnx.ModelProto, choices: Choices, ranges: ChannelRanges | N
     # The exporter may leave shapes that disagree with its own weights; shape inference rebuilds them.
     del model.graph.value_info[:]
     kinds = candidates(model)
-    of = {form: [name for name in kinds if choices.get(name) == form] for form in (*INT8, "blocks", "rows", "dynamic")}
+    of = {
+        form: [name for name in kinds if choices.get(name) == form] for form in (*INT8, "blocks", "unpacked", "rows", "dynamic")
+    }
     eight = {name for form in INT8 for name in of[form]}
     copies = split_lstm_weights(model) if of["dynamic"] else 0
     around = {}
@@ -90,6 +96,8 @@ def assemble(model: onnx.ModelProto, choices: Choices, ranges: ChannelRanges | N
     for form in INT8:
         if of[form]:
             int8_products(model, of[form], form, around)  # type: ignore[arg-type]
+    if of["unpacked"]:
+        unpacked_products(model, of["unpacked"])
     with quiet():
         if of["blocks"]:
             model = _in_blocks(model, of["blocks"])

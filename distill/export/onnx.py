@@ -121,7 +121,7 @@ def export_onnx(
     Args:
         model: hub id, folder, `package:NAME`, or a loaded SentenceTransformer; of one in half precision, a copy in fp32.
         out: folder that gets the tokenizer, the torch model and `onnx/`; an earlier export there is replaced as a whole.
-        presets: among fp32, fast, faithful, fp16, searched.
+        presets: among fp32, fast, faithful, portable, fp16, searched.
         opset: ONNX operator set, 18 to 22.
         task: embedding, classification, multilabel, regression, tokens or spans, where the model's files leave that open.
         budget: what `searched` may lose; None: a mean cosine of 0.995.
@@ -186,7 +186,7 @@ def write_files(
     Args:
         write_fp32: writes the fp32 graph to a file; the others are made from it.
         folder: of the model.
-        presets: among fp32, fast, faithful, fp16, searched.
+        presets: among fp32, fast, faithful, portable, fp16, searched.
         feeds: real inputs of the graph, by which `fast` evens out activations before they become int8.
         search: makes `searched` from the fp32 file and returns its log, which is kept beside it.
     """

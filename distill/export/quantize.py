@@ -2,8 +2,8 @@
 
 `fast`: int8 weights with a scale a column; int8 activations, evened out before (`smooth`), with a scale a token or, behind a
 layer normalisation, a fixed one (`int8`); int8 tables with a scale a row. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits,
-whose kernel quantizes activations per row and block), and the same tables: nearly lossless. Neither minds what else is in the
-batch. `fp16`: for GPUs (`half`).
+whose kernel quantizes activations per row and block), and the same tables: nearly lossless. `portable`: the same weights, fp32
+once they are loaded (`unpacked`). None minds what else is in the batch. `fp16`: for GPUs (`half`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .assemble import Choices, assemble, candidates, preset_choices
 from .calibrate import ChannelRanges, Feeds, channel_ranges, product_inputs
 from .half import half_weights, to_half
 from .rewrite import every_node
+from .unpacked import is_unpacked
 
 __all__ = ["FILES", "expected_nodes", "quantize", "quantized_nodes", "strip", "write_choices"]
 
@@ -33,7 +34,7 @@ def expected_nodes(model: onnx.ModelProto, preset: str = "fast") -> Counter[str]
 
     Args:
         model: the fp32 graph.
-        preset: `faithful` has no 8-bit form of an LSTM and leaves it in fp32: there it is not expected.
+        preset: `faithful` and `portable` have no 8-bit form of an LSTM and leave it in fp32: there it is not expected.
 
     Returns:
         {"MatMul": n, "Gather": m}, and {"LSTM": k} where there are any.
@@ -47,8 +48,10 @@ def expected_nodes(model: onnx.ModelProto, preset: str = "fast") -> Counter[str]
 def quantized_nodes(model: onnx.ModelProto) -> Counter[str]:
     """How many nodes of a quantized graph run on 8-bit weights: {"MatMul": n, "Gather": m}, and "LSTM" where there are any."""
     weights = {w.name: w for w in model.graph.initializer}
+    makers = {out: node for node in model.graph.node for out in node.output}
     found: Counter[str] = Counter()
     for node in model.graph.node:
+        found["MatMul"] += node.op_type == "MatMul" and is_unpacked(node.input[1], makers, weights)
         if node.op_type in PRODUCTS and any(name in weights for name in node.input[1:2]):
             found["MatMul"] += 1
         if node.op_type == "Gather" and node.input[0] in weights:
@@ -65,12 +68,12 @@ def quantize(source: Path, target: Path, preset: str, feeds: Feeds = ()) -> dict
     Args:
         source: the fp32 .onnx file, self-contained.
         target: the file to write; whole or absent.
-        preset: `fast`, `faithful` or `fp16`.
+        preset: `fast`, `faithful`, `portable` or `fp16`.
         feeds: real inputs of the graph, by which `fast` evens out activations before they become int8; none: as they are.
 
     Returns:
         {"MatMul": n, "Gather": m}: how many nodes were quantized: all that could be. A graph with LSTM layers has them
-        under "LSTM"; `faithful` leaves them in fp32, which is told as 0. Of `fp16` {"float16": how many matrices}.
+        under "LSTM"; `faithful` and `portable` leave them in fp32, which is told as 0. Of `fp16` {"float16": how many matrices}.
 
     Raises:
         DistillError: a node was left in fp32 that should have been turned.

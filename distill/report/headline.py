@@ -8,7 +8,7 @@ from typing import Any
 from .schema import Headline, Latency, Model
 from .words import LABELLED, public_name, tell
 
-PREFERENCE = ("fast", "searched", "faithful", "fp32")
+PREFERENCE = ("fast", "searched", "faithful", "portable", "fp32")
 CELL = (1, 32, 1)
 CELL_WORDS = "batch 1, sequence 32, 1 thread"
 
@@ -16,7 +16,7 @@ CELL_WORDS = "batch 1, sequence 32, 1 thread"
 def headline(models: Sequence[Model], recipe: Mapping[str, Any]) -> Headline:
     """The headline of a run.
 
-    best is the int8 file if it passed its gate, else the near-lossless one, else fp32. A number that cannot be
+    best is the int8 file if it passed its gate, else the near-lossless ones, else fp32. A number that cannot be
     given is None, and a note says why.
 
     Args:

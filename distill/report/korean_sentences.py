@@ -24,6 +24,7 @@ WORDS = {
     "The int8 student": "int8 학생 모델은",
     "The student in mixed precision": "혼합 정밀도의 학생 모델은",
     "The near-lossless 8-bit student": "거의 손실이 없는 8비트 학생 모델은",
+    "The student with 8-bit weights": "8비트 가중치의 학생 모델은",
     "The student in full precision": "원래 정밀도의 학생 모델은",
     "the model that was distilled, PyTorch fp32": "지식을 전해 준 원본 모델, PyTorch fp32",
     "the distilled model, PyTorch fp32": "지식을 물려받은 모델, PyTorch fp32",
@@ -31,6 +32,7 @@ WORDS = {
     "ONNX, 8-bit weights and activations: smallest and quickest on CPUs with int8 dot products": (
         "ONNX, 8비트 가중치와 활성값: int8 내적 명령을 갖춘 CPU에서 가장 작고 빠릅니다"
     ),
+    "ONNX, 8-bit weights, fp32 once they are loaded: the same results on every machine and in browsers": "ONNX, 파일에서는 8비트 가중치, 불러온 뒤에는 fp32: 모든 기기와 브라우저에서 결과가 같습니다",
     "ONNX, 8-bit weights: nearly lossless, alike on every CPU": "ONNX, 8비트 가중치: 손실이 거의 없고 모든 CPU에서 결과가 같습니다",
     "ONNX, the quickest mix of precisions inside a budget of quality": "ONNX, 품질 예산 안에서 가장 빠른 정밀도 조합",
     "ONNX, half precision, for GPUs": "ONNX, 반정밀도, GPU용",

@@ -17,7 +17,7 @@ from .words import public_name, public_names, spoken, tell
 
 __all__ = ["Report", "build_report"]
 
-ORDER = ("teacher", "student", "fp32", "fast", "faithful", "searched", "fp16")
+ORDER = ("teacher", "student", "fp32", "fast", "faithful", "searched", "portable", "fp16")
 
 
 STAGES = ("teacher", "data", "signals", "training", "student", "onnx", "parity", "quality", "measure")

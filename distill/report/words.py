@@ -126,6 +126,7 @@ PRESETS = {
     "fp32": "ONNX, full precision",
     "fast": "ONNX, 8-bit weights and activations: smallest and quickest on CPUs with int8 dot products",
     "faithful": "ONNX, 8-bit weights: nearly lossless, alike on every CPU",
+    "portable": "ONNX, 8-bit weights, fp32 once they are loaded: the same results on every machine and in browsers",
     "searched": "ONNX, the quickest mix of precisions inside a budget of quality",
     "fp16": "ONNX, half precision, for GPUs",
 }
@@ -134,6 +135,7 @@ STUDENTS = {
     "fast": "The int8 student",
     "faithful": "The near-lossless 8-bit student",
     "searched": "The student in mixed precision",
+    "portable": "The student with 8-bit weights",
     "fp32": "The student in full precision",
 }
 

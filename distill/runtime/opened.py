@@ -15,7 +15,7 @@ from .precision import choose
 from .session import OUTPUT
 from .text import TextInput
 
-Precision = Literal["auto", "fp32", "fast", "faithful", "fp16", "searched"]
+Precision = Literal["auto", "fp32", "fast", "faithful", "portable", "fp16", "searched"]
 Kind = Literal["encoder", "classifier", "pairs", "tokens", "answers"]
 NAMES: dict[Kind, str] = {
     "encoder": "a sentence encoder",

@@ -14,6 +14,7 @@ FILES = {
     "fp32": "model.onnx",
     "fast": "model_quantized.onnx",
     "faithful": "model_faithful.onnx",
+    "portable": "model_portable.onnx",
     "fp16": "model_fp16.onnx",
     "searched": "model_searched.onnx",
 }
@@ -34,8 +35,8 @@ def choose(folder: Path, precision: str, providers: Sequence[str] | None = None)
 
     Args:
         folder: an exported folder, with `onnx/` in it.
-        precision: fp32, fast, faithful, fp16, searched, or auto: the first file that is there and did not fail its parity
-            gate. See `preferred` for the order.
+        precision: fp32, fast, faithful, portable, fp16, searched, or auto: the first file that is there and did not fail its
+            parity gate. See `preferred` for the order.
         providers: onnxruntime execution providers that will run it, best first; None: the CPU.
 
     Returns:
@@ -82,13 +83,14 @@ def preferred(providers: Sequence[str] | None = None) -> tuple[str, ...]:
 
     On a CPU with int8 dot products `searched`, which was made for a budget that somebody named, `fast`, `faithful`, `fp32`; on
     one without them `faithful`, `fp32`, then the rest, since int8 may be slower than fp32 there. On a GPU `fp16`, `fp32`, then
-    the rest: int8 has no kernels there. `fp16` is never taken for a CPU, which would turn every number back and forth.
+    the rest: int8 has no kernels there. `portable` is as quick as `fp32` and a little less exact, so it is taken where `fp32`
+    is missing. `fp16` is never taken for a CPU, which would turn every number back and forth.
     """
     if providers is not None and any(name in GPUS for name in providers[:1]):
-        return "fp16", "fp32", "faithful", "searched", "fast"
+        return "fp16", "fp32", "portable", "faithful", "searched", "fast"
     if has_int8_dot_product():
-        return "searched", "fast", "faithful", "fp32"
-    return "faithful", "fp32", "searched", "fast"
+        return "searched", "fast", "faithful", "fp32", "portable"
+    return "faithful", "fp32", "portable", "searched", "fast"
 
 
 def failed_gates(folder: Path) -> frozenset[str]:

@@ -2,7 +2,12 @@
 import { whole } from "./whole.mjs";
 
 // What names the file: dtype alone, or, for a file that no dtype stands for, its name.
-const FORMATS = { fp32: { dtype: "fp32" }, fast: { dtype: "q8" }, faithful: { dtype: "fp32", model_file_name: "model_faithful" } };
+const FORMATS = {
+  fp32: { dtype: "fp32" },
+  fast: { dtype: "q8" },
+  faithful: { dtype: "fp32", model_file_name: "model_faithful" },
+  portable: { dtype: "fp32", model_file_name: "model_portable" },
+};
 const PIPELINES = { classification: "text-classification", tokens: "token-classification", spans: "question-answering" };
 const CLASSES = {
   embedding: "AutoModel",

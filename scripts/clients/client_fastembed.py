@@ -6,7 +6,12 @@ import asking
 from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
 
-FILES = {"fp32": "onnx/model.onnx", "fast": "onnx/model_quantized.onnx", "faithful": "onnx/model_faithful.onnx"}
+FILES = {
+    "fp32": "onnx/model.onnx",
+    "fast": "onnx/model_quantized.onnx",
+    "faithful": "onnx/model_faithful.onnx",
+    "portable": "onnx/model_portable.onnx",
+}
 
 
 def found(model: asking.Found, format_: str) -> asking.Found:

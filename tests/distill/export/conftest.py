@@ -10,7 +10,7 @@ import pytest
 import tiny
 from sentence_transformers import SentenceTransformer
 
-PRESETS = ("fp32", "fast", "faithful")
+PRESETS = ("fp32", "fast", "faithful", "portable")
 
 
 class Exported(NamedTuple):

@@ -63,12 +63,12 @@ def test_names_types_and_dynamic_axes(exported, family):
     assert hidden == ["batch", "sequence", 32]
 
 
-@pytest.mark.parametrize("preset", ["fp32", "fast", "faithful"])
+@pytest.mark.parametrize("preset", ["fp32", "fast", "faithful", "portable"])
 def test_one_valid_file_that_tells_nothing_of_this_machine(exported, family, preset):
     path = exported(family).onnx(preset)
     model = onnx.load(path, load_external_data=False)
     assert {entry.version for entry in model.opset_import if entry.domain == ""} == {20}
-    if preset == "fp32":
+    if preset in ("fp32", "portable"):
         onnx.checker.check_model(model, full_check=True)
         assert {entry.domain for entry in model.opset_import if any(n.domain == entry.domain for n in model.graph.node)} == {""}
     data = path.read_bytes()
@@ -78,19 +78,22 @@ def test_one_valid_file_that_tells_nothing_of_this_machine(exported, family, pre
         assert secret not in data, f"{secret!r} is in the file"
     parts = [model, model.graph, *model.graph.node, *model.graph.initializer]
     assert not any(part.metadata_props or part.doc_string for part in parts)
-    files = {"model.onnx", "model_faithful.onnx", "model_quantized.onnx"}
+    files = {"model.onnx", "model_faithful.onnx", "model_portable.onnx", "model_quantized.onnx"}
     assert {file.name for file in path.parent.iterdir()} == {*files, "gates.json"}
 
 
 def test_every_weight_is_quantized_and_the_files_shrink(exported, family):
     found = exported(family)
     parity = json.loads((found.folder / "parity.json").read_text("utf-8"))["models"]
-    assert parity["fast"]["nodes"] == parity["faithful"]["nodes"]
+    assert parity["fast"]["nodes"] == parity["faithful"]["nodes"] == parity["portable"]["nodes"]
     # In `fast` what runs once a sentence, such as a dense head, has 8-bit weights alone.
-    for preset, operators in (("fast", set(PRODUCTS)), ("faithful", {"MatMulNBits"})):
+    for preset, operators in (("fast", set(PRODUCTS)), ("faithful", {"MatMulNBits"}), ("portable", {"Reshape"})):
         model = onnx.load(found.onnx(preset))
         weights = {tensor.name: tensor for tensor in model.graph.initializer}
         products = [node for node in model.graph.node if node.op_type in operators]
+        if preset == "portable":  # the matrices that are made of 8-bit weights, each for as many products as it has
+            made = {node.output[0] for node in products if node.input[0].endswith("_int8_scaled")}
+            products = [node for node in model.graph.node if made & set(node.input[1:2])]
         assert len(products) == parity[preset]["nodes"]["MatMul"] > 0
         left = [
             t.name for t in weights.values() if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 2 and min(t.dims) > 1
@@ -105,8 +108,9 @@ def test_every_weight_is_quantized_and_the_files_shrink(exported, family):
 def test_the_gates_of_every_preset_hold(exported, family):
     parity = json.loads((exported(family).folder / "parity.json").read_text("utf-8"))
     assert parity["sentences"] == 48
-    assert list(parity["models"]) == ["fp32", "fast", "faithful"]
+    assert list(parity["models"]) == ["fp32", "fast", "faithful", "portable"]
     assert {name: row["passed"] for name, row in parity["models"].items()} == dict.fromkeys(parity["models"], True)
     assert parity["models"]["fp32"]["max_abs"] <= 1e-4
     assert parity["models"]["fp32"]["batch_invariance"] == pytest.approx(1, abs=1e-5)
     assert parity["models"]["faithful"]["batch_invariance"] == pytest.approx(1, abs=1e-4)
+    assert parity["models"]["portable"]["batch_invariance"] == pytest.approx(1, abs=1e-5)

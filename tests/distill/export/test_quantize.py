@@ -47,7 +47,7 @@ def plain(tmp_path):
     return path, weights
 
 
-@pytest.mark.parametrize("preset", ["fast", "faithful"])
+@pytest.mark.parametrize("preset", ["fast", "faithful", "portable"])
 def test_values_are_as_near_as_8_bits_allow(plain, tmp_path, preset):
     path, weights = plain
     assert quantize(path, tmp_path / "q.onnx", preset) == {"MatMul": 1, "Gather": 1}
@@ -58,12 +58,11 @@ def test_values_are_as_near_as_8_bits_allow(plain, tmp_path, preset):
     assert 0 < error < 0.03
     counts = Counter(node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node)
     assert counts["Gather"] == 2  # the row and its scale
-    kinds = {"MatMulIntegerToFloat", "MatMulNBits"}
-    assert kinds & set(counts) == {"MatMulIntegerToFloat" if preset == "fast" else "MatMulNBits"}
-    assert "MatMul" not in counts
+    product = {"fast": "MatMulIntegerToFloat", "faithful": "MatMulNBits", "portable": "MatMul"}[preset]
+    assert {"MatMulIntegerToFloat", "MatMulNBits", "MatMul"} & set(counts) == {product}
 
 
-@pytest.mark.parametrize("preset", ["fast", "faithful"])
+@pytest.mark.parametrize("preset", ["fast", "faithful", "portable"])
 def test_the_same_file_gives_the_same_bytes(plain, tmp_path, preset):
     for name in ("a", "b"):
         quantize(plain[0], tmp_path / name / "q.onnx", preset)
@@ -77,7 +76,7 @@ def test_one_weight_may_serve_two_nodes(plain, tmp_path):
     model.graph.node.append(helper.make_node("MatMul", ["rows", "matrix"], ["again"], name="dense_again"))
     model.graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, ["n", OUT]))
     onnx.save(model, path)
-    for preset in ("fast", "faithful"):
+    for preset in ("fast", "faithful", "portable"):
         assert quantize(path, tmp_path / "q.onnx", preset) == {"MatMul": 2, "Gather": 1}
         _, again = onnxruntime.InferenceSession(tmp_path / "q.onnx").run(None, {"ids": np.arange(4)})
         np.testing.assert_allclose(again, weights["table"][:4] @ weights["matrix"], atol=0.3)
@@ -136,7 +135,7 @@ def test_shapes_that_contradict_the_weights_do_not_stop_it(plain, tmp_path):
     model = onnx.load(plain[0])
     model.graph.value_info.append(helper.make_tensor_value_info("product", TensorProto.FLOAT, ["n", WIDTH]))
     onnx.save(model, plain[0])
-    for preset in ("fast", "faithful"):
+    for preset in ("fast", "faithful", "portable"):
         assert quantize(plain[0], tmp_path / "q.onnx", preset) == {"MatMul": 1, "Gather": 1}
 
 
@@ -144,7 +143,7 @@ def test_the_quantizers_leave_logging_as_it_was(plain, tmp_path, caplog):
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
     with caplog.at_level(logging.DEBUG):
-        for preset in ("fast", "faithful"):
+        for preset in ("fast", "faithful", "portable"):
             quantize(plain[0], tmp_path / "q.onnx", preset)
     assert "pre-processing" not in caplog.text
     assert (root.level, list(root.handlers)) == before
@@ -177,7 +176,7 @@ def test_strip_takes_all_notes_and_no_numbers(plain):
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])
 def test_real_files_shrink_in_the_order_of_their_bits(exported, family):
-    sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful")]
+    sizes = [exported(family).onnx(preset).stat().st_size for preset in ("fp32", "fast", "faithful", "portable")]
     assert sizes[0] > 1.9 * max(sizes[1:])
 
 
@@ -193,7 +192,7 @@ def test_fast_has_a_fixed_scale_behind_a_normalisation_and_one_a_token_elsewhere
     assert kinds["DynamicQuantizeLinear"] == 0
 
 
-@pytest.mark.parametrize("preset", ["fast", "faithful"])
+@pytest.mark.parametrize("preset", ["fast", "faithful", "portable"])
 def test_neighbours_and_padding_change_nothing(exported, preset):
     session = onnxruntime.InferenceSession(exported("bert").onnx(preset), providers=["CPUExecutionProvider"])
     ids = np.random.default_rng(1).integers(5, 200, (6, 20))

@@ -36,11 +36,11 @@ def test_auto(tmp_path, monkeypatch, dot_product, files, chosen):
 @pytest.mark.parametrize(
     ("dot_product", "providers", "order"),
     [
-        (True, None, ["searched", "fast", "faithful", "fp32"]),
-        (True, ["CPUExecutionProvider"], ["searched", "fast", "faithful", "fp32"]),
-        (False, None, ["faithful", "fp32", "searched", "fast"]),
-        (True, ["CUDAExecutionProvider", "CPUExecutionProvider"], ["fp16", "fp32", "faithful", "searched", "fast"]),
-        (False, ["CPUExecutionProvider", "CUDAExecutionProvider"], ["faithful", "fp32", "searched", "fast"]),
+        (True, None, ["searched", "fast", "faithful", "fp32", "portable"]),
+        (True, ["CPUExecutionProvider"], ["searched", "fast", "faithful", "fp32", "portable"]),
+        (False, None, ["faithful", "fp32", "portable", "searched", "fast"]),
+        (True, ["CUDAExecutionProvider", "CPUExecutionProvider"], ["fp16", "fp32", "portable", "faithful", "searched", "fast"]),
+        (False, ["CPUExecutionProvider", "CUDAExecutionProvider"], ["faithful", "fp32", "portable", "searched", "fast"]),
     ],
 )
 def test_what_auto_prefers(tmp_path, monkeypatch, dot_product, providers, order):

@@ -19,7 +19,7 @@ def compare():
 
 def model(**more):
     ours = dict.fromkeys(("single", "batch"), VECTORS)
-    values = dict.fromkeys(("torch", "fp32", "fast", "faithful"), ours)
+    values = dict.fromkeys(("torch", "fp32", "fast", "faithful", "portable"), ours)
     return {"name": "m", "kind": "embedding", "limit": 8, "labels": [], "answers": {}, "values": values, **more}
 
 
@@ -71,6 +71,14 @@ def test_eight_bits_that_round_otherwise_must_be_as_near_to_torch_as_ours(compar
     assert row["passed"]
     assert row["reason"] == "misses cosine 0.999 (0.9801), as near to fp32 as here (0.9950, here 0.9950)"
     assert not only(compare.compare(model(values=values), answer("fast", single=far)))["passed"]
+
+
+def test_eight_bit_weights_with_fp32_arithmetic_must_say_what_the_same_file_says_here(compare):
+    values = model()["values"]
+    values["portable"] = {"single": turned(0.995), "batch": turned(0.995)}
+    row = only(compare.compare(model(values=values), answer("portable", single=turned(0.995))))
+    assert (row["passed"], row["max_abs"], row["to_fp32"]) == (True, 0, pytest.approx(0.995))
+    assert not only(compare.compare(model(values=values), answer("portable", single=VECTORS)))["passed"]  # as near as can be
 
 
 def test_a_known_difference_is_told_and_does_not_fail(compare):
