@@ -36,10 +36,10 @@ TORCH = "torch==2.13.0"
 
 
 RULES = """`same`: torch to 1e-5 (logits 1e-4), fp32 to 1e-4 of the model in PyTorch before it was saved; to the same file in
-this project's hands, on the same batch, `portable` to 1e-4, files with 8-bit activations at a cosine of at least 0.999 (`fast`) or
-0.9999 (`faithful`). Where a row says that it misses that, it is as near to PyTorch as this project's own, within 0.002. `to fp32`
-is the least cosine to PyTorch: what 8 bits cost. The worst of one input at a time and all at once. A client also keeps to the
-folder's one length limit, where it tells its own, and loads the folder without a warning.
+this project's hands, on the same batch, `portable` to 1e-4, files with 8-bit activations at a cosine of at least 0.999 (`fast`)
+or 0.9999 (`faithful`). Where a row says that it misses that, it is as near to PyTorch as this project's own, within 0.002. `to
+fp32` is the least cosine to PyTorch: what 8 bits cost. The worst of one input at a time and all at once. A client also keeps to
+the folder's one length limit, where it tells its own, and loads the folder without a warning.
 """
 
 
