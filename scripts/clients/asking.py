@@ -17,6 +17,13 @@ Found = dict[str, Any]
 """A JSON object: the job, a model of it, or an answer."""
 
 
+def strips(encoder: Any, prompt: str) -> Found:
+    """The known difference of releases of sentence-transformers that strip a text with its prompt, where the prompt is a word."""
+    if not prompt or len(encoder.tokenize([prompt])["input_ids"][0]) == len(encoder.tokenizer(prompt)["input_ids"]):
+        return {}
+    return {"known": "it strips, so that a prompt before an empty text loses the space at its end"}
+
+
 def main(ask: Callable[[Found], list[Found]], *packages: str) -> None:
     """Read the job of argv[1], ask, and write versions and answers to argv[2]."""
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))

@@ -58,7 +58,10 @@ def encoded(model: asking.Found, file: str) -> asking.Found:
     encoder = SentenceTransformer(model["folder"], backend="onnx", device="cpu", model_kwargs=options)
     texts = model["inputs"]
     single = encoder.encode(texts, batch_size=1).tolist()
-    return {"single": single, "batch": encoder.encode(texts, batch_size=len(texts)).tolist()}
+    known = asking.strips(encoder, model["prompt"])
+    if any(type(module).__name__ == "Dense" for module in encoder):
+        known = {"known": "it projects in PyTorch, by weights that the file has in 8 bits"}
+    return {"single": single, "batch": encoder.encode(texts, batch_size=len(texts)).tolist(), **known}
 
 
 def classified(model: asking.Found, file: str) -> asking.Found:

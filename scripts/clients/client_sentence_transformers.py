@@ -17,7 +17,9 @@ def found(model: asking.Found) -> asking.Found:
     if limits["model_max_length"] is None:  # a static model has a tokenizer of the tokenizers library
         limits = {"truncation": tokenizer.truncation["max_length"]}
     single = encoder.encode(texts, batch_size=1).tolist()
-    return {"single": single, "batch": encoder.encode(texts, batch_size=len(texts)).tolist(), "limits": limits, "warnings": said}
+    known = asking.strips(encoder, model["prompt"])
+    batch = encoder.encode(texts, batch_size=len(texts)).tolist()
+    return {"single": single, "batch": batch, "limits": limits, "warnings": said, **known}
 
 
 def ask(job: asking.Found) -> list[asking.Found]:
