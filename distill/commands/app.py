@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import __version__, exits
-from ..errors import UserError, nearest
+from ..errors import DistillError, UserError, nearest
 from ..runtime.precision import FILES
 
 if TYPE_CHECKING:
@@ -64,6 +66,17 @@ def show_result(report: Report, folder: Path) -> None:
     for text in report.headline.notes:
         typer.echo(f"note: {text}")
     typer.echo(f"report: {folder / 'report.html'}")
+
+
+@contextlib.contextmanager
+def as_options(*arguments: str) -> Iterator[None]:
+    """Within the block an error that names one of a function's arguments names the option that it came from."""
+    try:
+        yield
+    except DistillError as error:
+        if error.where in arguments:
+            error.where = "--" + error.where.replace("_", "-")
+        raise
 
 
 def choices(text: str, allowed: tuple[str, ...], option: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import typer
 from .. import exits
 from ..errors import GateError, UserError
 from ..progress import set_output
-from .app import QuietOption, app
+from .app import QuietOption, app, as_options
 
 
 @app.command(short_help="Compare runs side by side; fail where one is too much worse.")
@@ -43,7 +43,7 @@ def compare(
     $ distill compare runs/new --baseline runs/released --max-quality-drop 0.01 --max-latency-increase 10%
     """
     set_output(quiet)
-    with exits.needs_train("distill compare"):
+    with exits.needs_train("distill compare"), as_options("max_quality_drop", "max_latency_increase"):
         from ..comparing.compare import compare_runs
 
         found = compare_runs(

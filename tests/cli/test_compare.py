@@ -93,8 +93,9 @@ def _noise_of(run, drop):
     [
         ([], "two runs or more"),
         (["nowhere"], "nowhere"),
-        (["--max-quality-drop", "1"], "metric's own unit"),
-        (["--max-latency-increase", "10"], "no share"),
+        (["--max-quality-drop", "1"], "--max-quality-drop: this is no drop in the metric's own unit"),
+        (["--max-latency-increase", "10"], "--max-latency-increase: this is no share"),
+        (["--max-latency-increase", "10%", "--no-latency"], "--max-latency-increase: a limit on latency needs timings"),
         (["--at", "32"], "no cell"),
         (["--at", "9x9"], "not timed at 9x9x1"),
         (["--task", "sst-test"], "sts-test"),
