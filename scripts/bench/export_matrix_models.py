@@ -128,7 +128,9 @@ def fit(model: Any, words: Any, head: str) -> None:
 
     from distill.export.parity import probe_sentences
 
-    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    # Where the head is among the modules differs: that of XLM-R comes before its encoder.
+    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    last = [module for module in linear if module.out_features == LABELS[head]][-1]
     seen: list[Any] = []
     handle = last.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     rows, goals = [], []
