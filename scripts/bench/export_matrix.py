@@ -40,7 +40,8 @@ of vectors or of probabilities (none for a regression: the correlation r stands 
 labels, tags or answers. `batch` compares a text alone with the same text in a padded batch of 32: the lowest cosine of vectors,
 else the share of equal decisions, or the correlation. `long` is the largest difference on inputs of 300 and 1,000 tokens, or as
 many as the model reads. The random models (3 layers, 128 wide) show graphs and rounding, not quality: their heads are fitted by
-least squares to the probe texts, and their decisions lie closer together than those of trained models. A gate that failed is told
+least squares to the probe texts, and their decisions lie closer together than those of trained models, above all where an
+answer begins and ends (`spans`), so that 8 bits miss the gate of equal answers there. A gate that failed is told
 as such; `distill.load` passes such a file over. A pair of family and head that is not in a table was not measured yet: the script
 goes on where it stopped.
 """
