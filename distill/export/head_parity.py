@@ -33,8 +33,8 @@ LABEL_AGREEMENT = {
     "faithful": 0.98,
     "portable": 0.98,
     "fp16": 0.99,
-    "searched": 0.0,
-}  # the gate of searched is its budget
+    "searched": 0.0,  # its gate is its budget
+}
 CORRELATION = {"fast": 0.99, "faithful": 0.995, "portable": 0.995, "fp16": 0.999, "searched": -1.0}
 BATCH = 32
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from .rewrite import drop_unused
+from .rounding import to_int8
 
 Activations = Literal["token", "static", "tensor"]
 Ranges = Mapping[str, tuple[float, float]]
@@ -90,9 +91,8 @@ def int8_products(model: onnx.ModelProto, names: Collection[str], how: Activatio
 
 def rounded_columns(matrix: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """[k, n] float -> int8 [k, n] and the scale of each column, float32 [n]."""
-    scales = np.abs(matrix).max(0) / 127
-    scales[scales == 0] = 1
-    return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
+    values, scales = to_int8(matrix, 0)
+    return values, scales[0]
 
 
 def scale_of(low: float, high: float) -> tuple[float, int]:

@@ -31,8 +31,8 @@ MEAN_COSINE = {
     "faithful": 0.999,
     "portable": 0.999,
     "fp16": 0.9999,
-    "searched": 0.0,
-}  # the gate of searched is its budget
+    "searched": 0.0,  # its gate is its budget
+}
 PROBES = 256
 
 _SUBJECTS = (

@@ -3,8 +3,8 @@
 `fast`: int8 weights with a scale a column; int8 activations, evened out before (`smooth`), with a scale a token or, behind a
 layer normalisation, a fixed one (`int8`); int8 tables with a scale a row. `faithful`: 8-bit weights in blocks of 32 (MatMulNBits,
 whose kernel quantizes activations per row and block), and the same tables: nearly lossless. `portable`: the same weights, fp32
-once they are loaded (`unpacked`). None minds what else is in the batch, but
-for an LSTM in `fast`, whose operator has one scale a batch. `fp16`: for GPUs (`half`).
+once they are loaded (`unpacked`). None minds what else is in the batch, but for an LSTM in `fast`, whose operator has one scale a
+batch. `fp16`: for GPUs (`half`).
 """
 
 from __future__ import annotations

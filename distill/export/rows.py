@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from .rewrite import drop_unused, every_node, sentence_products
+from .rounding import to_int8
 
 
 def tables_alone(model: onnx.ModelProto) -> bool:
@@ -47,7 +47,7 @@ def quantize_rows(model: onnx.ModelProto, names: Collection[str] | None = None) 
             continue
         if table.name not in made:
             made[table.name] = (f"{table.name}_int8", f"{table.name}_scale")
-            values, scales = _rounded(numpy_helper.to_array(table))
+            values, scales = to_int8(numpy_helper.to_array(table), 1)
             graph.initializer.append(numpy_helper.from_array(values, made[table.name][0]))
             graph.initializer.append(numpy_helper.from_array(scales, made[table.name][1]))
         out, ids = node.output[0], node.input[1]
@@ -63,13 +63,6 @@ def quantize_rows(model: onnx.ModelProto, names: Collection[str] | None = None) 
     graph.node.extend(nodes)
     drop_unused(graph)
     return turned
-
-
-def _rounded(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[V, d] float32 -> int8 [V, d] and the scale of each row, float32 [V, 1]."""
-    scales = np.abs(table).max(1, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(table / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def _axis(node: onnx.NodeProto) -> int:

@@ -14,6 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from .rewrite import drop_unused
+from .rounding import to_int8
 
 BLOCK = 32
 """Weights of a column that share a scale, at most."""
@@ -62,10 +63,7 @@ def rounded(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[K, N] float32 -> int8 [K / b, b, N] and float32 scales [K / b, 1, N]; b: the largest divisor of K from 8 to 32, else K."""
     rows, columns = matrix.shape
     block = next((size for size in range(BLOCK, 7, -1) if rows % size == 0), rows)
-    blocks = matrix.reshape(rows // block, block, columns)
-    scales = np.abs(blocks).max(1, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(blocks / scales).astype(np.int8), scales.astype(np.float32)
+    return to_int8(matrix.reshape(rows // block, block, columns), 1)
 
 
 def is_unpacked(name: str, makers: Mapping[str, onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]) -> bool:
