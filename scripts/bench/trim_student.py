@@ -33,6 +33,7 @@ from distill.measure.hardware import environment
 from distill.recipe import DataSpec
 from distill.tasks.data import read_task_data
 from distill.tasks.features import training_texts
+from students.cost import count_parameters
 from students.heads import load_head_student
 from students.vocabulary import trim, unknown_rate
 from students.vocabulary_model import trim_model
@@ -64,51 +65,44 @@ def scores(model: Any, tokenizer: Any, texts: Sequence[str], labels: Sequence[st
     return np.array(right, dtype=np.float64)
 
 
-def parameters(model: Any) -> int:
-    return sum(weight.numel() for weight in model.parameters())
+def facts(model: Any, tokenizer: Any, found: Sequence[NDArray[np.float64]], texts: Sequence[str]) -> dict[str, Any]:
+    """Size, unknown pieces and accuracy of a student, whose scores are those of each seed."""
+    return {
+        "pieces": len(tokenizer),
+        "params": count_parameters(model)["params"],
+        "unknown": unknown_rate(tokenizer, texts),
+        "accuracy": [float(one.mean()) for one in found],
+    }
 
 
 def measure(runs: Path, seeds: Sequence[int], sizes: Sequence[int | None], data: Path) -> dict[str, Any]:
     """Every student before and after each trimming."""
     corpus, texts, labels = read(data, runs / "data")
-    before: list[NDArray[np.float64]] = []
-    after: dict[int | None, list[NDArray[np.float64]]] = {size: [] for size in sizes}
-    rows: dict[int | None, dict[str, Any]] = {}
+    models = []
     for seed in seeds:
         folder = runs / f"{ROW}-{seed}" / "student"
         if not folder.is_dir():
             raise UserError("there is no such student", where=str(folder), hint=f"distil_tasks.py {ROW} --runs {runs}")
-        model, tokenizer = load_head_student(folder, "AutoModelForSequenceClassification")
-        before.append(scores(model, tokenizer, texts, labels))
-        for size in sizes:
-            small, words = trim_model(model, tokenizer, trim(tokenizer, corpus, size=size))
-            after[size].append(scores(small, words, texts, labels))
-            rows[size] = {
-                "pieces": len(words),
-                "params": parameters(small),
-                "unknown": unknown_rate(words, texts),
-                "same_tokens": float(np.mean([words.tokenize(text) == tokenizer.tokenize(text) for text in texts])),
-            }
-    for size, row in rows.items():
-        row["accuracy"] = [float(one.mean()) for one in after[size]]
-        row["difference"] = paired_difference(np.array(after[size]), np.array(before))
-    whole = {
-        "pieces": len(tokenizer),
-        "params": parameters(model),
-        "unknown": unknown_rate(tokenizer, texts),
-        "accuracy": [float(one.mean()) for one in before],
-    }
-    return {
-        "schema_version": 1,
-        "row": ROW,
-        "seeds": list(seeds),
-        "n": len(texts),
-        "whole": whole,
-        "trimmed": list(rows.values()),
-    }
+        model, tokenizer = load_head_student(folder, "AutoModelForSequenceClassification")  # one tokenizer, whatever the seed
+        models.append(model)
+    before = [scores(model, tokenizer, texts, labels) for model in models]
+    tokens = [tokenizer.tokenize(text) for text in texts]
+    rows = []
+    for size in sizes:
+        trimmed = trim(tokenizer, corpus, size=size)
+        after = []
+        for model in models:
+            small, words = trim_model(model, tokenizer, trimmed)
+            after.append(scores(small, words, texts, labels))
+        row = facts(small, words, after, texts)
+        row["same_tokens"] = float(np.mean([words.tokenize(text) == whole for text, whole in zip(texts, tokens, strict=True)]))
+        rows.append({**row, "difference": paired_difference(np.array(after), np.array(before))})
+    whole = facts(models[0], tokenizer, before, texts)
+    return {"schema_version": 1, "row": ROW, "seeds": list(seeds), "n": len(texts), "whole": whole, "trimmed": rows}
 
 
 def markdown(found: dict[str, Any]) -> str:
+    """The table for people."""
     head = (
         "pieces",
         "parameters",

@@ -16,6 +16,14 @@ from typing import Any
 Found = dict[str, Any]
 """A JSON object: the job, a model of it, or an answer."""
 
+FILES = {
+    "fp32": "model.onnx",
+    "fast": "model_quantized.onnx",
+    "faithful": "model_faithful.onnx",
+    "portable": "model_portable.onnx",
+}
+"""Format -> its file in the folder `onnx`."""
+
 
 def strips(encoder: Any, prompt: str) -> Found:
     """The known difference of releases of sentence-transformers that strip a text with its prompt, where the prompt is a word."""

@@ -24,7 +24,7 @@ def ask(job: asking.Found) -> list[asking.Found]:
     return [
         asking.tried(model, "distill.load", precision, lambda model=model, precision=precision: found(model, precision))
         for model in job["models"]
-        for precision in ("fp32", "fast", "faithful", "portable")
+        for precision in asking.FILES
         if model["kind"] == "embedding"
     ]
 

@@ -6,13 +6,6 @@ import asking
 from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
 
-FILES = {
-    "fp32": "onnx/model.onnx",
-    "fast": "onnx/model_quantized.onnx",
-    "faithful": "onnx/model_faithful.onnx",
-    "portable": "onnx/model_portable.onnx",
-}
-
 
 def found(model: asking.Found, format_: str) -> asking.Found:
     """Vectors of one model, one text at a time and all at once."""
@@ -23,7 +16,7 @@ def found(model: asking.Found, format_: str) -> asking.Found:
         normalization=False,
         sources=ModelSource(hf=name),
         dim=model["dim"],
-        model_file=FILES[format_],
+        model_file=f"onnx/{asking.FILES[format_]}",
         output_name="sentence_embedding",
     )
     encoder = TextEmbedding(name, specific_model_path=model["folder"], threads=1, cuda=False, local_files_only=True)
@@ -37,7 +30,7 @@ def ask(job: asking.Found) -> list[asking.Found]:
     return [
         asking.tried(model, "add_custom_model", format_, lambda model=model, format_=format_: found(model, format_))
         for model in job["models"]
-        for format_ in FILES
+        for format_ in asking.FILES
         if model["kind"] == "embedding"
     ]
 

@@ -8,13 +8,6 @@ from typing import Any
 
 import asking
 
-FILES = {
-    "fp32": "model.onnx",
-    "fast": "model_quantized.onnx",
-    "faithful": "model_faithful.onnx",
-    "portable": "model_portable.onnx",
-}
-
 
 def lines(readme: str) -> str:
     """The block of README.md that imports numpy, onnxruntime and tokenizers alone, without its margin."""
@@ -42,7 +35,7 @@ def ask(job: asking.Found) -> list[asking.Found]:
     answers = []
     for model in (model for model in job["models"] if model["kind"] == "embedding"):
         texts = [model["prompt"] + text for text in model["inputs"]]
-        for format_, file in FILES.items():
+        for format_, file in asking.FILES.items():
 
             def found(model: asking.Found = model, file: str = file, texts: list[str] = texts) -> asking.Found:
                 one = lambda rows: run(code, model["folder"], file, rows)  # noqa: E731

