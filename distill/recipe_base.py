@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Schema(BaseModel):
-    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards, true and false are no numbers."""
+    """Base of every part of a recipe: no unknown key passes, nothing changes afterwards; true, inf and nan are no numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

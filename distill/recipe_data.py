@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -234,6 +235,11 @@ class DataSpec(Schema):
     @classmethod
     def _method(cls, value: Any) -> Any:
         return with_method(value)
+
+    @field_validator("labels")
+    @classmethod
+    def _composed(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value if value is None else tuple(unicodedata.normalize("NFC", name) for name in value)
 
     @property
     def selecting(self) -> dict[str, EvaluationSpec]:

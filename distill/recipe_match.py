@@ -37,7 +37,7 @@ class Matched(Schema):
     layer_S: int | tuple[int, int]
     feature: Literal["hidden", "attention"]
     loss: MatchLoss
-    weight: float = Field(gt=0, allow_inf_nan=False)
+    weight: float = Field(gt=0)
     proj: tuple[Any, ...] | None = None
 
     @field_validator("layer_T", "layer_S", mode="before")

@@ -39,11 +39,11 @@ class StageSpec(Schema):
             student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
     """
 
-    name: str = "main"
+    name: str = Field(default="main", max_length=60, pattern=r"^\w[\w .-]*$")
     losses: tuple[LossSpec, ...] = Field(min_length=1)
     convention: Literal["distill", "textbrewer"] = "distill"
     layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
-    epochs: float = Field(default=2, gt=0, allow_inf_nan=False)
+    epochs: float = Field(default=2, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=2)
     batch_tokens: int | None = Field(default=None, ge=16)

@@ -31,10 +31,10 @@ class DistillationConfig(Schema):
 
     temperature: float = Field(default=4, gt=0, le=100)
     temperature_scheduler: Any = None
-    hard_label_weight: float = Field(default=0, ge=0, allow_inf_nan=False)
+    hard_label_weight: float = Field(default=0, ge=0)
     hard_label_weight_scheduler: Schedule = None
     kd_loss_type: Literal["ce", "mse"] = "ce"
-    kd_loss_weight: float = Field(default=1, ge=0, allow_inf_nan=False)
+    kd_loss_weight: float = Field(default=1, ge=0)
     kd_loss_weight_scheduler: Schedule = None
     probability_shift: bool = False
     intermediate_matches: tuple[Matched, ...] | None = None

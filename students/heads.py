@@ -94,7 +94,7 @@ def build_head_student(
     length = min(wanted, limit) if limit is not None else wanted
     trimmed = _trim(spec.vocabulary, tokenizer, texts)
     if isinstance(spec, LayersSpec):
-        student = _of_layers(spec, start, tokenizer, trimmed)
+        student = _of_layers(spec, start, tokenizer, trimmed, head)
     elif isinstance(spec, TinySpec):
         student = _tiny(spec, start, tokenizer, trimmed, head, seed)
     else:
@@ -114,13 +114,15 @@ def _trim(spec: VocabularySpec | None, tokenizer: Any, texts: Sequence[str]) -> 
     return trim(tokenizer, texts, size=spec.size, languages=spec.languages, min_count=spec.min_count)
 
 
-def _of_layers(spec: LayersSpec, start: Any, tokenizer: Any, trimmed: Trimmed | None) -> HeadStudent:
-    """Some layers of the start model, its head as it is."""
+def _of_layers(spec: LayersSpec, start: Any, tokenizer: Any, trimmed: Trimmed | None, head: Mapping[str, Any]) -> HeadStudent:
+    """Some layers of the start model, its head as it is; what clients do with the logits is the task's, not the start model's."""
     available = len(layer_stack(start.base_model)[2])
     kept = choose_layers(available, spec.layers)
     check_cut(start.base_model, kept)
     model = copy.deepcopy(start)
     keep_layers(model.base_model, kept)
+    if "problem_type" in head:
+        model.config.problem_type = head["problem_type"]
     if trimmed is not None:
         model, tokenizer = trim_model(model, tokenizer, trimmed)
     return HeadStudent(model, tokenizer, 0, "layers", kept, available)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 
 class _Spec(BaseModel):
     """Base of every kind of student."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
     @property
     def start(self) -> str:
@@ -27,7 +27,7 @@ class VocabularySpec(BaseModel):
         min_count: a piece must occur so often in the training text.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     size: StrictInt | None = Field(default=None, ge=100)
     languages: tuple[str, ...] | None = None
@@ -101,6 +101,18 @@ class TinySpec(_Spec):
     projection: Literal["keep", "drop"] = "drop"
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)
     vocabulary: VocabularySpec | None = None
+
+    @model_validator(mode="after")
+    def _shape(self) -> TinySpec:
+        numbers = (self.layers, self.hidden, self.heads)
+        if self.size is not None and numbers != (None, None, None):
+            raise ValueError("a size and numbers of its own exclude each other: leave out size, or layers, hidden and heads")
+        if self.size is None and None in numbers:
+            raise ValueError("a small encoder needs a size (4x312, 6x384, 6x768), or layers, hidden and heads")
+        if self.hidden is not None and self.heads is not None and self.hidden % self.heads:
+            near = ", ".join(str(count) for count in range(1, min(self.hidden, 32) + 1) if self.hidden % count == 0)
+            raise ValueError(f"heads must divide hidden: {self.heads} heads, hidden {self.hidden}; heads that do: {near}")
+        return self
 
 
 class BiLSTMSpec(_Spec):

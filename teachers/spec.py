@@ -14,7 +14,7 @@ class FinetuneSpec(BaseModel):
         epochs, batch_size, learning_rate, warmup: of the training.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: float = Field(default=3, gt=0)
     batch_size: StrictInt = Field(default=32, ge=2)
@@ -37,7 +37,7 @@ class SentenceStage(BaseModel):
         margin: of `triplet`, in units of the cosine distance.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     objective: Literal["sts_cosine", "sts_cosent", "nli_softmax", "nli_ranking", "triplet", "simcse", "simcse_nli"]
@@ -64,7 +64,7 @@ class SentenceFinetuneSpec(BaseModel):
         evaluate_every: in epochs; the best checkpoint by `data.select` is kept (without it: the last).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     stages: tuple[SentenceStage, ...] = Field(min_length=1)
     pooling: Literal["mean", "cls", "max", "last4_concat", "last4_weighted"] | None = None
@@ -91,7 +91,7 @@ class OtherTeacher(BaseModel):
         revision: hub commit, tag or branch.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field(min_length=1)
     prompt: str | None = None
@@ -120,12 +120,12 @@ class TeacherSpec(BaseModel):
         finetune: train it for the task first; None takes it as it is. A sentence encoder is trained in `stages`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field(min_length=1)
     others: tuple[OtherTeacher, ...] = ()
     combine: Literal["concatenate", "mean", "confidence"] | None = None
-    weights: tuple[Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)], ...] | None = None
+    weights: tuple[Annotated[float, Field(gt=0, strict=True)], ...] | None = None
     pca: StrictInt | None = Field(default=None, ge=4)
     prompt: str | None = None
     max_length: StrictInt | None = Field(default=None, ge=4, le=8192)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..recipe import SourceSpec
 from .columns import position
 from .examples import LabelSet, TokenExamples
 from .labels import label_set
-from .sources import bad_cell, good_rows, missing_file, open_table
+from .sources import UNREADABLE, bad_cell, good_rows, missing_file, open_table
 from .tables import Row, Table, file_lines
 
 SUFFIXES = (".conll", ".bio", ".iob", ".iob2")
@@ -157,8 +158,8 @@ class _Line:
             return self._bad(line_number, line, cells)
         if self._width is None:
             self._width, self._tabs = len(cells), tabs
-        word, tag = cells[self._columns[0]], cells[self._columns[1]].strip()
-        if len(cells) != self._width or word == "" or "\0" in word:
+        word, tag = cells[self._columns[0]], unicodedata.normalize("NFC", cells[self._columns[1]].strip())
+        if len(cells) != self._width or word == "" or UNREADABLE.search(word):
             return self._bad(line_number, line, cells)
         if self._labels is not None and tag not in self._labels:
             return self._error("a tag that is not among the names given", line_number, tag, ", ".join(self._labels))
@@ -212,12 +213,15 @@ def _tagged(
     if isinstance(values, DataError):
         return values
     words, tags = values
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word and "\0" not in word for word in words):
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         return bad_cell(table, line, positions[0], words, "a list of words, none of them empty")
+    if any(UNREADABLE.search(word) for word in words):
+        return bad_cell(table, line, positions[0], words, "words without null bytes and halves of characters")
     if not isinstance(tags, list) or len(tags) != len(words):
         return bad_cell(table, line, positions[1], tags, f"a list of {len(words)} tags, one for each word")
     numbered = stored or labels
     names = [numbered[tag] if isinstance(tag, int) and numbered is not None and 0 <= tag < len(numbered) else tag for tag in tags]
+    names = [unicodedata.normalize("NFC", name) if isinstance(name, str) else name for name in names]
     for name in names:
         if not isinstance(name, str) or not TAG.fullmatch(name) or (labels is not None and name not in labels):
             expected = "O, B-type or I-type" if labels is None else ", ".join(labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -163,7 +164,7 @@ def _one(given: Sequence[str] | None, stored: Sequence[str] | None, value: Any) 
     name = label_text(value)
     if name is None:
         return None
-    if stored is not None and name.lstrip("-").isdigit():
+    if stored is not None and name.lstrip("-").isdecimal():
         if name == "-1":
             return None
         if not 0 <= int(name) < len(stored):
@@ -171,7 +172,7 @@ def _one(given: Sequence[str] | None, stored: Sequence[str] | None, value: Any) 
         name = stored[int(name)]
     if given is None or name in given:
         return name
-    if name.isdigit() and int(name) < len(given) and all(number(other) is None for other in given):
+    if name.isdecimal() and int(name) < len(given) and all(number(other) is None for other in given):
         return given[int(name)]
     raise _Unreadable("one of the labels given: " + ", ".join(given))
 
@@ -200,7 +201,7 @@ def _score(value: Any) -> float | None:
 
 
 def label_text(value: Any) -> str | None:
-    """A cell as the name of a label: white space cut off, 1.0 as `1`; None for an empty one.
+    """A cell as the name of a label: in Unicode form NFC, white space cut off, 1.0 as `1`; None for an empty one.
 
     Raises:
         _Unreadable: it can be none, such as a list.
@@ -211,7 +212,7 @@ def label_text(value: Any) -> str | None:
         value = int(value)
     if not isinstance(value, str | int | float | np.number):
         raise _Unreadable("one label: its name or number")
-    return str(value).strip() or None
+    return unicodedata.normalize("NFC", str(value)).strip() or None
 
 
 def _stored_names(table: Table, columns: LabelledColumns) -> Sequence[str] | None:

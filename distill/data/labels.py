@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -147,7 +148,7 @@ def _pair_up(ours: Sequence[str], theirs: Sequence[str], who: str, notes: list[s
 
 
 def _plain(name: str) -> str:
-    return " ".join(re.sub("[_-]", " ", name.casefold()).split())
+    return " ".join(re.sub("[_-]", " ", unicodedata.normalize("NFC", name).casefold()).split())
 
 
 def _meaning(name: str) -> str:

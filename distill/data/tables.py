@@ -200,11 +200,14 @@ class ParquetTable:
         self.first = next((values for _, values in rows if not isinstance(values, DataError)), None)
 
     def read(self, positions: Sequence[int], batch_size: int = 1000) -> Iterator[Row]:
-        names = [(self.names or ())[position] for position in positions]
+        known = self.names or ()
+        names = [known[position] for position in positions]
+        places = [known[:position].count(known[position]) for position in positions]  # columns may share a name
         number = 0
         try:
             for batch in self._file.iter_batches(batch_size=batch_size, columns=sorted(set(names))):
-                columns = [batch.column(name).to_pylist() for name in names]
+                found = zip(names, places, strict=True)
+                columns = [batch.column(batch.schema.get_all_field_indices(name)[n]).to_pylist() for name, n in found]
                 for values in zip(*columns, strict=True):
                     number += 1
                     yield number, values

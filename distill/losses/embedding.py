@@ -86,8 +86,9 @@ def embedding_contrastive(student: Tensor, teacher: Tensor, mask: Tensor | None 
         raise ValueError(f"temperature must be above 0, got {temperature}")
     ours, theirs = matched_pair(student, teacher, mask, same_width=True)
     ours, theirs = F.normalize(ours, dim=-1), F.normalize(theirs, dim=-1)
-    scores = ours @ theirs.T / temperature
-    twins = theirs @ theirs.T > 1 - 1e-6
+    with torch.autocast(ours.device.type, enabled=False):  # bfloat16 would tell a row from its own copy
+        scores = ours @ theirs.T / temperature
+        twins = theirs @ theirs.T > 1 - 1e-6
     left_out = twins if mask is None else twins | ~mask.bool()[None, :]
     itself = torch.eye(len(ours), dtype=torch.bool, device=ours.device)
     scores = scores.masked_fill(left_out & ~itself, float("-inf"))

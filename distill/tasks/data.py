@@ -232,7 +232,8 @@ def _columns(examples: Examples) -> dict[str, Any]:
         answers = [[{"text": text, "start": start} for text, start in row] for row in examples.answers]
         return {"id": examples.ids, "question": examples.questions, "context": examples.contexts, "answers": answers}
     if isinstance(examples, TokenExamples):
-        return {"words": examples.words, "tags": examples.tags if examples.tags is not None else [None] * len(examples)}
+        tags = examples.tags if examples.tags is not None else [None] * len(examples)
+        return {"words": examples.words, "tags": tags, "space": [examples.space] * len(examples)}
     columns: dict[str, Any] = {"text": examples.text}
     if examples.text_pair is not None:
         columns["text_pair"] = examples.text_pair

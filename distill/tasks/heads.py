@@ -21,10 +21,11 @@ from ..progress import note
 from ..recipe import Recipe
 from ..report.words import public_name
 from ..rundir import RunDir, versions
+from ..train.task_engine import train_task
 from .data import TaskData
 from .features import dev_scorer, features_of, labelled_rows, trained_on
 from .several import Several, join_heads
-from .teacher import check_trained, finetune, head_key, label_order, reorder_head
+from .teacher import check_trained, finetune_recipe, head_key, label_order, read_as, reorder_head
 
 
 class Heads:
@@ -66,7 +67,7 @@ class Heads:
             self.several = join_heads([first, *others], labels, recipe.data.labels, spec, recipe.task)
             note(f"teacher: {self.several.describe()}")
         if spec.finetune is None:
-            check_trained(self.teacher)
+            check_trained(first, recipe.task)
         if self.several is not None:
             self.order = self.several.orders[0]
         else:
@@ -74,6 +75,8 @@ class Heads:
         if spec.finetune is not None and self.order is not None:
             reorder_head(self.teacher.model, self.order, labels)
             self.teacher.labels, self.order = labels.names, None
+        for head in (first, *others):
+            read_as(head.model, recipe.task)
         name = recipe.student.start
         self.start = first
         if name != "teacher":
@@ -127,39 +130,38 @@ class Heads:
             folder: the run folder; its data stage is done.
             data: what it is trained on.
         """
-        spec, recipe = self.recipe.teacher.finetune, self.recipe
-        assert spec is not None, "called where the recipe asks for it"
+        recipe, teacher = finetune_recipe(self.recipe), self.teacher
         place = folder.path / "teacher"
         inputs = {
             "seed": recipe.seed,
-            "teacher": head_key(self.teacher, None),
-            "finetune": spec.model_dump(mode="json"),
-            "train": {
-                key: getattr(recipe.train, key) for key in ("precision", "weight_decay", "max_grad_norm", "evaluate_every")
-            },
+            "task": recipe.task,
+            "teacher": head_key(teacher, None),
+            "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
+            "train": recipe.train.model_dump(mode="json", exclude={"report_to"}),
             "data": trained_on(folder),
+            "features": {name: getattr(recipe.data, name) for name in ("stride", "answer_unit")},
             "torch": versions().get("torch"),
         }
 
         def work() -> dict[str, Any]:
-            features = features_of(recipe, data, data.train, self.teacher)
-            facts = finetune(
+            features = features_of(recipe, data, data.train, teacher)
+            facts = train_task(
                 recipe,
-                self.teacher,
+                teacher.model,
                 features,
-                make_collator(recipe.task, self.teacher.tokenizer),
-                dev_scorer(recipe, data, self.teacher),
-                labelled_rows(features, data),
+                make_collator(recipe.task, teacher.tokenizer),
+                dev_scorer(recipe, data, teacher),
                 work=folder.work / f"teacher-{fingerprint(inputs)}",
                 log=folder.work / "teacher.jsonl",
+                labelled=labelled_rows(features, data),
             )
             if leads():
-                save_head_student(self.teacher.model, self.teacher.tokenizer, place, max_length=self.teacher.max_length)
+                save_head_student(teacher.model, teacher.tokenizer, place, max_length=teacher.max_length)
             return facts
 
         facts = folder.stage("finetune", inputs, ["teacher"], work, everyone=True)
-        self.teacher.model, self.teacher.tokenizer = load_head_student(place, CLASSES[recipe.task])
-        self.teacher.untrained = False
+        teacher.model, teacher.tokenizer = load_head_student(place, CLASSES[recipe.task])
+        teacher.untrained = False
         self.folder = place
         self.order = None
         best = facts["stages"][0]["best_value"]

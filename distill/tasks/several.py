@@ -152,7 +152,7 @@ def join_heads(
     members = tuple(heads)
     first, *others = members
     for head in members:
-        check_trained(head)
+        check_trained(head, task)
     if task in BY_TOKEN:
         for number, head in enumerate(others):
             if not same_tokens(head, first.tokenizer):

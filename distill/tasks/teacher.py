@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from teachers.fingerprint import tokenizer_sha256, weights_sha256
-from teachers.heads import HeadModel
+from teachers.heads import PROBLEMS, HeadModel
 from teachers.spec import FinetuneSpec
 
 from ..data.examples import LabelSet
-from ..data.features import TaskCollator
 from ..data.labels import match_labels
 from ..errors import ModelError
-from ..evaluate.outputs import Features
-from ..evaluate.scoring import Scorer
 from ..progress import note
 from ..recipe import Recipe
-from ..train.task_engine import train_task
 
 
 def head_key(head: HeadModel, order: np.ndarray | None) -> dict[str, Any]:
@@ -49,11 +44,15 @@ def label_order(head: HeadModel, labels: LabelSet, given: Sequence[str] | None, 
     return match.order
 
 
-def check_trained(head: HeadModel) -> None:
-    """Refuse a teacher whose head nobody has trained.
+def check_trained(head: HeadModel, task: str) -> None:
+    """Refuse a teacher whose head nobody has trained, or that was trained for another task.
+
+    Args:
+        head: the teacher.
+        task: of the recipe.
 
     Raises:
-        ModelError: it was made anew, at random.
+        ModelError: its head was made anew, at random, or its config.json says that its logits are to be read otherwise.
     """
     if head.untrained:
         raise ModelError(
@@ -63,6 +62,27 @@ def check_trained(head: HeadModel) -> None:
             expected="a model that was fine-tuned for the task",
             hint="train it first, in the same run: teacher.finetune.epochs=3",
         )
+    found, wanted = getattr(head.model.config, "problem_type", None), PROBLEMS.get(task)
+    if None not in (found, wanted) and found != wanted:
+        other = next((name for name, problem in PROBLEMS.items() if problem == found), None)
+        raise ModelError(
+            f"this teacher was not trained for the task {task}",
+            where="teacher.model",
+            got=f"{head.name}, whose config.json says problem_type: {found}",
+            expected=f"{wanted}, or no problem_type",
+            hint=f"{f'set task: {other}, or ' if other else ''}train it for this task first: teacher.finetune.epochs=3",
+        )
+
+
+def read_as(model: Any, task: str) -> None:
+    """Say in a model's config what clients do with its logits, as the task has it: softmax, sigmoid or nothing.
+
+    Args:
+        model: a transformers task model.
+        task: of the recipe.
+    """
+    if task in PROBLEMS:
+        model.config.problem_type = PROBLEMS[task]
 
 
 def reorder_head(model: nn.Module, order: np.ndarray, labels: LabelSet) -> None:
@@ -93,21 +113,11 @@ def reorder_head(model: nn.Module, order: np.ndarray, labels: LabelSet) -> None:
     config.label2id = {name: index for index, name in enumerate(labels.names)}
 
 
-def finetune(
-    recipe: Recipe,
-    head: HeadModel,
-    features: Features,
-    collate: TaskCollator,
-    dev: Scorer,
-    labelled: int,
-    *,
-    work: Path,
-    log: Path,
-) -> dict[str, Any]:
-    """Train a teacher's head and body on gold labels, in place, with the model's own dropout.
+def finetune_recipe(recipe: Recipe) -> Recipe:
+    """The recipe of the teacher's own training: gold labels alone, the model's own dropout, its best checkpoint kept.
 
-    Returns:
-        Facts of the training.
+    Args:
+        recipe: of the run, which asks for that training.
     """
     spec = recipe.teacher.finetune
     assert isinstance(spec, FinetuneSpec), "called where the recipe asks for it"
@@ -128,10 +138,7 @@ def finetune(
         "store_states": None,
         "patience": None,
     }
-    own = recipe.with_values(stages=[stage], train=train)
-    facts = train_task(own, head.model, features, collate, dev, work=work, log=log, labelled=labelled)
-    head.untrained = False
-    return facts
+    return recipe.with_values(stages=[stage], train=train)
 
 
 def same_tokens(teacher: HeadModel, tokenizer: Any) -> bool:

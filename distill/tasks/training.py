@@ -79,7 +79,7 @@ class Training:
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
             "data": trained_on(folder),
-            "stride": recipe.data.stride,
+            "features": {name: getattr(recipe.data, name) for name in ("stride", "answer_unit")},
             "torch": versions().get("torch"),
         }
         place = folder.work / fingerprint(inputs)

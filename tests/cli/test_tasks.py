@@ -12,13 +12,17 @@ HEADS = ("got:", "expected:", "try:")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """encoder/ (3 layers, 4 heads), trained/ (with the labels of the data), other/ (with other labels), letters/ (another
-    tokenizer), sentences/ (a sentence encoder)."""
+    """encoder/ (3 layers, 4 heads), trained/ (with the labels of the data), single/ (the same, one label a text), other/ (with
+    other labels), letters/ (another tokenizer), sentences/ (a sentence encoder)."""
     folder = tmp_path_factory.mktemp("models")
     tiny.write_encoder(folder / "encoder", layers=3)
     tiny.write_classifier(folder / "trained", layers=3)
     tiny.write_classifier(folder / "other", ("good", "bad", "ugly"), layers=3)
     tiny.write_classifier(folder / "unnamed", ("LABEL_0", "LABEL_1", "LABEL_2"), layers=3)
+    config = tiny.write_classifier(folder / "single", layers=3) / "config.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text("utf-8")) | {"problem_type": "single_label_classification"}), "utf-8"
+    )
     tiny.saved(folder / "sentences", layers=3)
     tiny.write_encoder(folder / "letters", layers=3)
     file = folder / "letters" / "tokenizer.json"
@@ -39,6 +43,7 @@ def place(tmp_path, monkeypatch):
 
 CUT = "student={kind: layers, layers: 2}"
 REGRESSION = ["task=regression", "stages=[{losses: [logits_mse], max_steps: 1}]"]
+MULTILABEL = ["task=multilabel", "stages=[{losses: [soft_binary_cross_entropy], max_steps: 1}]", "data.train=labels.tsv"]
 KNOWN = ["teacher.model={models}/trained", "teacher.finetune=null"]
 
 CASES = {
@@ -48,6 +53,17 @@ CASES = {
         ["teacher.finetune=null"],
         ["teacher.model", "not trained for the task", "teacher.finetune.epochs=3"],
     ),
+    "a teacher of one label a text": (
+        "tinybert-task",
+        [*MULTILABEL, "teacher.model={models}/single", "teacher.finetune=null"],
+        ["teacher.model", "problem_type: single_label_classification", "set task: classification", "teacher.finetune.epochs=3"],
+    ),
+    "a digit that is no number": (
+        "tinybert-task",
+        ["data.train=circled.tsv", "data.labels=[negative, positive]"],
+        ["circled.tsv", "row 3", "①", "one of the labels given: negative, positive"],
+    ),
+    "half a character": ("tinybert-ner", ["data.train=half.jsonl"], ["half.jsonl", "row 1", "'tokens'", "halves of characters"]),
     "label sets that differ": (
         "tinybert-task",
         ["teacher.model={models}/other", "teacher.finetune=null"],
@@ -138,6 +154,9 @@ FILES = {
     "one-more.tsv": "text\tlabel\nNobody plays here.\tsport\nRain falls.\tweather\n",
     "nan.tsv": "text\tscore\nA man eats.\t1.5\nA dog runs.\tnan\n",
     "alike.tsv": "text\tscore\nA man eats.\t1.5\nA dog runs.\t1.5\n",
+    "circled.tsv": "text\tlabel\nA man eats.\t1\nA dog runs.\t①\n",
+    "half.jsonl": json.dumps({"tokens": ["a", "\ud83d"], "ner_tags": ["O", "B-thing"]}) + "\n",
+    "labels.tsv": "text\tlabel\n" + "".join(f"Sentence {n}.\t{'place|time' if n % 2 else 'weather'}\n" for n in range(30)),
     "few.tsv": "text\tlabel\nA man eats.\tplace\nA dog runs.\ttime\n",
     "bad.conll": "Seoul\tB-LOC\nshines\tNOUN\n",
     "bad.json": json.dumps(
@@ -243,7 +262,7 @@ def test_check_tells_what_the_first_rows_show(cli, models, place):
 )
 def test_check_passes_what_can_run(recipe, kind, cli, models, place):
     file = tiny.TASK_FILES[kind]
-    model, student = f"teacher.model={models / 'encoder'}", "student.layers=2"
+    model, student = f"teacher.model={models / 'encoder'}", "student={kind: layers, layers: 2}"
     code, out, err = cli("check", recipe, model, student, f"data.train={file}", f"data.evaluate.test={file}")
     assert (code, err) == (0, "")
     assert f"{recipe}: this recipe can run" in out

@@ -81,11 +81,11 @@ def train(monkeypatch):
     def stop(self):
         raise Trained
 
-    def run(tree, out):
+    def run(tree, out, **options):
         with monkeypatch.context() as patch:
             patch.setattr("distill.tasks.run.Proof.go", stop)
             with pytest.raises(Trained):
-                distill.run(tree, out=out)
+                distill.run(tree, out=out, **options)
 
     return run
 
@@ -222,7 +222,7 @@ def test_a_teacher_learns_what_the_words_tell(trained):
 
 NOT_AGAIN = [
     "distill.tasks.training.train_task",
-    "distill.tasks.heads.finetune",
+    "distill.tasks.heads.train_task",
     "distill.tasks.training.teacher_logits",
     "distill.tasks.proof.write_head_presets",
     "distill.tasks.proof.check_head_parity",
@@ -530,3 +530,74 @@ def test_a_textbrewer_configuration_trains_a_student(train, tmp_path):
     before = keys(tmp_path / "run")
     train(tmp_path / "run" / "recipe.yaml", tmp_path / "run")
     assert keys(tmp_path / "run") == before
+
+
+# What clients do with the logits, and what decides a stage.
+
+
+@pytest.mark.parametrize("told", [None, "single_label_classification"])
+@pytest.mark.parametrize("student", [{"layers": 2}, {"kind": "tiny", "layers": 2, "hidden": 24, "heads": 4}, {"kind": "bilstm"}])
+def test_the_task_decides_what_clients_do_with_logits(told, student, place, tmp_path, train):
+    """Whatever its teacher's config.json says, or does not: a student of several labels is read through a sigmoid."""
+    config = tiny.write_classifier(tmp_path / "teacher", ("animal", "late", "outside"), layers=3) / "config.json"
+    config.write_text(json.dumps(read(config) | ({} if told is None else {"problem_type": told})), "utf-8")
+    teacher = {"model": str(config.parent), "max_length": 64}
+    tree = recipe("multilabel", teacher=teacher, student=student)
+    tree["stages"] = [{"losses": ["soft_binary_cross_entropy"], "max_steps": 2, **QUICK}]
+    if told is not None:
+        with pytest.raises(ModelError, match="problem_type: single_label"):
+            distill.run(tree, out=tmp_path / "refused")
+        tree["teacher"] = {**teacher, "finetune": {"epochs": 0.1, **QUICK}}
+    out = tmp_path / "run"
+    train(tree, out)
+    assert read(out / "student" / "config.json")["problem_type"] == "multi_label_classification"
+    if told is not None:
+        assert read(out / "teacher" / "config.json")["problem_type"] == "multi_label_classification"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("classification", {"train.gradient_accumulation": 4}),
+        ("spans", {"data.stride": 8}),
+        ("spans", {"data.answer_unit": "character"}),
+    ],
+)
+def test_a_teacher_is_trained_again_when_what_trains_it_changes(kind, change, tmp_path, train):
+    """In the same folder as in a new one."""
+    tree = recipe(kind)
+    tree["teacher"]["finetune"] = {"epochs": 1, **QUICK}
+    tree["stages"] = [{"losses": ["kl_divergence"], "max_steps": 1, **QUICK}]
+    train(tree, tmp_path / "run")
+    before = keys(tmp_path / "run")["finetune"]
+    for name, value in change.items():
+        part, key = name.split(".")
+        tree[part] = {**tree[part], key: value}
+    with pytest.raises(UserError, match="force"):
+        distill.run(tree, out=tmp_path / "run")
+    train(tree, tmp_path / "run", force=True)
+    assert keys(tmp_path / "run")["finetune"] != before
+    train(tree, tmp_path / "new")
+    file = "teacher/model.safetensors"
+    assert sha256_file(tmp_path / "run" / file) == sha256_file(tmp_path / "new" / file)
+
+
+def test_words_without_spaces_are_other_data(place, tmp_path, train):
+    """Neither the run's own stages nor the shared cache of what the teacher said take one for the other."""
+    rng = np.random.default_rng(0)
+    rows = rng.choice(list("0123456789"), (80, 6)).tolist()
+    text = "\n\n".join("\n".join(f"{c}\t{'O' if n else 'B-x'}" for n, c in enumerate(row)) for row in rows)
+    (tmp_path / "digits.conll").write_text(f"{text}\n", "utf-8")
+    tiny.write_classifier(tmp_path / "teacher", ("B-x", "O"), layers=3, auto_class=CLASSES["tokens"])
+    tree = recipe("tokens", teacher={"model": str(tmp_path / "teacher"), "max_length": 64})
+    tree["stages"] = [{"losses": ["kl_divergence"], "max_steps": 2, **QUICK}]
+    tree["data"] = {"train": str(tmp_path / "digits.conll"), "dev": {"share": 0.2}}
+    train(tree, tmp_path / "run")
+    apart = weights(tmp_path / "run")
+    tree["data"] = {**tree["data"], "joined_words": True}
+    train(tree, tmp_path / "run", force=True)
+    train(tree, tmp_path / "cached")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTILL_CACHE", str(tmp_path / "empty"))
+        train(tree, tmp_path / "new")
+    assert weights(tmp_path / "run") == weights(tmp_path / "cached") == weights(tmp_path / "new") != apart

@@ -55,6 +55,14 @@ def only(*overrides):
         ("student.layers=[true, 2]", "student.layers.0", "a whole number"),
         ("student.max_length=true", "student.max_length", "a whole number"),
         ("teacher.max_length=true", "teacher.max_length", "a whole number"),
+        ("train.evaluate_every=.inf", "train.evaluate_every", "finite"),
+        ("train.max_grad_norm=.nan", "train.max_grad_norm", "finite"),
+        ("stages.0.losses.0.weight=.inf", "stages.0.losses.0.weight", "finite"),
+        ("stages.0.name=/tmp/up", "stages.0.name", "text that matches"),
+        ("stages.0.name=../up", "stages.0.name", "text that matches"),
+        ("stages.0.name=.", "stages.0.name", "text that matches"),
+        ("stages.0.name=", "stages.0.name", "text"),
+        (f"stages.0.name={'x' * 300}", "stages.0.name", "60"),
         ("teacher.batch_size=true", "teacher.batch_size", "a whole number"),
     ],
 )
@@ -182,3 +190,17 @@ def test_a_student_of_the_teacher_itself_has_no_other_start():
     assert "student.from to be another model" in str(problem)
     found = load_recipe("quickstart", ["student.from=owner/other", "stages=" + TOWARD % ("start", "teacher")])
     assert [stage.toward for stage in found.stages] == ["start", "teacher"]
+
+
+@pytest.mark.parametrize(
+    ("student", "told"),
+    [
+        ("{kind: tiny}", "needs a size (4x312, 6x384, 6x768), or layers, hidden and heads"),
+        ("{kind: tiny, size: 4x312, layers: 2}", "exclude each other"),
+        ("{kind: tiny, layers: 2, hidden: 17, heads: 2}", "heads that do: 1, 17"),
+    ],
+)
+def test_a_small_student_that_cannot_be_built(student, told):
+    problem = only(f"student={student}")
+    assert problem.where == "student"
+    assert told in str(problem)

@@ -1,6 +1,8 @@
 """Tagged words out of CoNLL files and tables."""
 
 import gzip
+import json
+import unicodedata
 from collections import Counter
 
 import pyarrow as pa
@@ -116,3 +118,23 @@ def test_tables_of_lists(tmp_path):
     counts = Counter()
     assert len(read(path, on_bad_row="skip", counts=counts)[0]) == 1
     assert counts["bad_rows"] == 1
+
+
+def test_half_a_character_is_a_bad_row(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"tokens": ["a", "\ud83d"], "tags": ["O", "B-x"]}, {"tokens": ["b", "c"], "tags": ["O", "B-x"]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.raises(DataError, match=r"row 1(.|\n)*halves of characters"):
+        read(path)
+    counts = Counter()
+    assert read(path, on_bad_row="skip", counts=counts)[0].words == [["b", "c"]]
+    assert counts["bad_rows"] == 1
+
+
+def test_two_spellings_of_one_tag_are_one(tmp_path):
+    path = tmp_path / "a.conll"
+    apart = unicodedata.normalize("NFD", "B-사람")
+    path.write_text(f"안나\tB-사람\n노래\tO\n\n민수\t{apart}\n", "utf-8")
+    examples, labels = read(path)
+    assert labels.names == ("B-사람", "O")
+    assert examples.tags == [[0, 1], [0]]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -224,3 +225,22 @@ def test_numbers_of_a_hub_set_have_the_names_it_keeps(monkeypatch):
     monkeypatch.setattr(labelled, "open_table", lambda spec: Numbered([1, 7, 0]))
     with pytest.raises(DataError, match="0 to 1"):
         read("owner/set")
+
+
+def test_two_spellings_of_one_name_are_one_label(tmp_path):
+    """As files from macOS have it: the letters of a syllable apart."""
+    rows = [("정말 좋아요", "좋음"), ("아주 좋아요", unicodedata.normalize("NFD", "좋음")), ("별로예요", "나쁨")]
+    examples, labels = read(tsv(tmp_path / "a.tsv", rows))
+    assert labels.names == ("나쁨", "좋음")
+    assert examples.labels.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("label", ["①", "²", "½", "一"])
+def test_a_digit_that_is_no_number_is_no_label_by_number(label, tmp_path):
+    path = tsv(tmp_path / "a.tsv", [("a b", "1"), ("c d", label)])
+    with pytest.raises(DataError, match="one of the labels given: no, yes"):
+        read(path, labels=["no", "yes"])
+    counts = Counter()
+    path = tsv(tmp_path / "b.tsv", [("a b", "1"), ("c d", label), ("e f", "0")])
+    assert read(path, labels=["no", "yes"], on_bad_row="skip", counts=counts)[0].labels.tolist() == [1, 0]
+    assert counts["bad_rows"] == 1

@@ -76,6 +76,17 @@ def test_parquet(tmp_path):
         read(path)
 
 
+def test_parquet_columns_of_one_name(tmp_path):
+    """They are in nobody's way, and are told apart by their numbers."""
+    path = tmp_path / "data.parquet"
+    columns = [pa.array(values) for values in (["a", "b", "c"], TEXTS, ["x", "y", "z"])]
+    pq.write_table(pa.Table.from_arrays(columns, ["z", "text", "z"]), path)
+    assert read(path, columns=("text",)) == TEXTS
+    assert read(path, columns=(2, 0), limit=4) == ["x", "a", "y", "b"]
+    with pytest.raises(DataError, match="more than one column 'z'"):
+        read(path, columns=("z",))
+
+
 def test_a_row_longer_than_the_header_is_told(tmp_path):
     with pytest.raises(DataError, match=r"more than one text column(.|\n)*text, 2"):
         read(write(tmp_path / "long.csv", "text,more\na,1,b\n"), header=True)

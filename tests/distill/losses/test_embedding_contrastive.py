@@ -49,3 +49,11 @@ def test_gradcheck(embeddings):
 def test_the_temperature_is_positive():
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
         embedding_contrastive(EYE, EYE, temperature=0)
+
+
+def test_autocast_does_not_round_it(embeddings):
+    """In bfloat16 the cosine of a vector to its own copy may be 0.996: a sentence would be a negative of its translation."""
+    student, teacher = embeddings(8, 32, 1).float(), embeddings(4, 32, 2).float().repeat(2, 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = embedding_contrastive(student, teacher)
+    assert found.item() == pytest.approx(embedding_contrastive(student, teacher).item(), rel=1e-6)

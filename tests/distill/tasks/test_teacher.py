@@ -76,9 +76,9 @@ def test_a_spelling_that_differs_is_told(heads, capsys):
 
 
 def test_an_untrained_head_is_refused(heads):
-    check_trained(heads["classification"])
+    check_trained(heads["classification"], "classification")
     with pytest.raises(ModelError, match="finetune") as caught:
-        check_trained(dataclasses.replace(heads["classification"], untrained=True))
+        check_trained(dataclasses.replace(heads["classification"], untrained=True), "classification")
     assert caught.value.where == "teacher.model"
 
 
