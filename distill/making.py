@@ -21,7 +21,8 @@ from .errors import ModelError
 from .progress import track
 from .recipe import Recipe
 from .recipe_losses import MASKED_LM, STATES
-from .train.inner import InnerTeacher, check_states
+from .train.compared import check_captured, check_states
+from .train.inner import InnerTeacher
 from .train.layer_map import kept_layers
 
 
@@ -110,7 +111,9 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
                 hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
             )
         theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-        check_states(stage, theirs, ours, kept=kept_layers(recipe.student, student.layers), where=f"stages.{number}")
+        kept = kept_layers(recipe.student, student.layers)
+        pairs = check_states(stage, theirs, ours, kept=kept, where=f"stages.{number}")
+        check_captured(stage, teacher.model, student.model, pairs)
         if loaded and any(loss.name in MASKED_LM for loss in wanted):
             raise ModelError(
                 "the masked-LM head of a teacher is read from its folder",

@@ -59,7 +59,7 @@ BY_TOKEN = ("tokens", "spans")
 CONFIDENT = ("classification", "multilabel")
 """Tasks whose teachers say with a row's prediction how sure they are of it."""
 DEV_METRICS = {
-    "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy"}),
+    "embedding": frozenset({"agreement_spearman", "agreement_cosine", "sts_spearman", "translation_accuracy", "loss"}),
     "labelled": frozenset({"task_metric", "loss"}),
 }
 

@@ -308,6 +308,8 @@ INNER = frozenset(
 MATCH = frozenset({"match"})
 STATES = INNER | MATCH
 """Losses between inner states."""
+MAPPED = INNER - {"minilm_v1", "minilm_v2", "embedding_layer_mse"}
+"""Losses over the pairs of layers that `layer_map` gives; MiniLM's are between two layers of their own."""
 COMPARED = frozenset({"soft_cross_entropy", "logits_mse"})
 """Losses between two predictions that TextBrewer has; its configuration has room for one."""
 TEXTBREWER = COMPARED | {

@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, model_validator
 
 from .recipe_base import Schema
 from .recipe_convention import stage_problem
-from .recipe_losses import RELATIONAL, LossSpec
+from .recipe_losses import MAPPED, RELATIONAL, LossSpec
 
 LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
 
@@ -62,6 +62,15 @@ class StageSpec(Schema):
         return self
 
     @model_validator(mode="after")
+    def _of_use(self) -> StageSpec:
+        if self.layer_map is not None and not any(loss.name in MAPPED for loss in self.losses):
+            named = ", ".join(loss.name for loss in self.losses)
+            raise ValueError(
+                f"layer_map is of no use to {named}: leave it out (layer_map=null), or add one of {', '.join(sorted(MAPPED))}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nested(self) -> StageSpec:
         if list(self.matryoshka) != sorted(set(self.matryoshka), reverse=True):
             raise ValueError(f"matryoshka lists dimensions from large to small, each once, got {list(self.matryoshka)}")
@@ -84,8 +93,8 @@ class TrainSpec(Schema):
         select_by: dev metric that chooses the checkpoint to keep. `sts_spearman` is the mean over the sts sets of
             `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (or, where there are any, of the
             translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
-            (accuracy, F1, ...) is the default of labelled tasks; `loss` is the dev loss, for stages whose outputs say
-            nothing yet.
+            (accuracy, F1, ...) is the default of labelled tasks. `loss` is the dev loss; a stage without a loss on the student's
+            vectors or predictions is always chosen by it, since they say nothing yet.
         store_states: what losses between inner states need of the teacher is computed once per row of tokens and kept in the
             cache in these numbers, unpadded, so that no step runs the teacher; the size is told, and checked against the
             disk, before. fp16 takes half the space and rounds to 11 bits. None runs the teacher beside the student.

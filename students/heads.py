@@ -103,7 +103,6 @@ def build_head_student(
     student.model = student.model.float().eval().requires_grad_(True)
     if trimmed is not None:
         student.ids = torch.from_numpy(np.asarray(trimmed.kept_ids, dtype=np.int64))
-        student.facts["vocabulary"] = {"pieces": len(trimmed.kept_ids), "of": len(tokenizer)}
     return student
 
 

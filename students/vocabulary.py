@@ -7,7 +7,7 @@ import itertools
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,40 @@ def unknown_rate(tokenizer: Any, texts: Iterable[str]) -> float:
     if not seen:
         raise DataError("there is no text to count unknown tokens in", got="no token")
     return found / seen
+
+
+def trimming_facts(before: Any, after: Any, texts: Iterable[str]) -> dict[str, Any]:
+    """What trimming a vocabulary did to text that it was not trimmed to.
+
+    Args:
+        before, after: fast tokenizers of transformers.
+        texts: some of that text.
+
+    Returns:
+        {"pieces", "of": pieces after and before, "unknown", "unknown_before": share of unknown tokens, "longer": tokens of the
+        texts after over those before}.
+
+    Raises:
+        DataError: the texts have no token.
+    """
+    found = list(texts)
+    counts = [sum(len(ids) for ids in one(found, add_special_tokens=False)["input_ids"]) for one in (before, after)]
+    rates = [unknown_rate(one, found) for one in (before, after)]
+    return {
+        "pieces": len(after),
+        "of": len(before),
+        "unknown": rates[1],
+        "unknown_before": rates[0],
+        "longer": counts[1] / max(1, counts[0]),
+    }
+
+
+def trimming_words(facts: Mapping[str, Any]) -> str:
+    """What `trimming_facts` gives, as a line."""
+    return (
+        f"the vocabulary has {facts['pieces']:,} of {facts['of']:,} pieces; of dev tokens {facts['unknown']:.2%} are unknown"
+        f" ({facts['unknown_before']:.2%} before), and there are {facts['longer']:.3f} times as many"
+    )
 
 
 def trimmed_tokenizer(tokenizer: Any, trimmed: Trimmed) -> Any:

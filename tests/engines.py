@@ -83,7 +83,7 @@ def recipe_of(task: str, stages: list[dict[str, Any]], **values: Any) -> Recipe:
             "task": task,
             "teacher": "unused",
             "data": {"train": "unused.tsv"},
-            "student": {"kind": "tiny", "layers": 2, "hidden": 32},
+            "student": {"kind": "tiny", "layers": 2, "hidden": 32, "heads": 4},
             "stages": [{"name": f"s{number}"} | stage | extra for number, extra in enumerate(stages)],
             "train": {"precision": "fp32", "patience": None, "evaluate_every": 2, "select_by": "task_metric"} | values,
         }

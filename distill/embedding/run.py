@@ -139,6 +139,11 @@ class EmbeddingRun:
         headless = self.given["teacher"] or self.recipe.teacher.finetune is not None
         student = make_student(self.recipe, self.teacher, self.start)  # fails in the first second where they do not fit
         check_student(self.recipe, self.lead, self.start, student, loaded=headless)
+        reads, known = int(student.model.max_seq_length or 0), self.teacher.max_length
+        if self.recipe.student.max_length is None and known is not None and reads < known:
+            note(
+                f"student: it reads at most {reads} tokens, all that its start model has positions for; the teacher reads {known}"
+            )
 
     def _teacher_facts(self) -> dict[str, Any]:
         if isinstance(self.teacher, EnsembleTeacher):

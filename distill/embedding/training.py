@@ -15,6 +15,7 @@ from students.cost import count_parameters
 from students.load import load as load_student
 from students.search import SENTENCES, search_layers
 from students.spec import LayersSpec
+from students.vocabulary import trimming_facts, trimming_words
 from teachers.ensemble import AnyTeacher
 from teachers.load import Teacher, as_teacher
 from teachers.precision import Precision
@@ -141,7 +142,7 @@ class StudentTraining:
         student = trained[0] if trained else self._build(tuple(facts["layers"]) or None)
         if not trained:
             student.model = load_student(folder.student)
-        folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student))
+        folder.stage("student", {"training": folder.outputs("training")}, [], lambda: self._student_facts(student, data.dev))
         return student, resolved
 
     def _inputs(self) -> dict[str, Any]:
@@ -196,8 +197,13 @@ class StudentTraining:
         """The untrained student."""
         return make_student(self.recipe, self.models.teacher, self.models.start, layers=layers, texts=texts, distil=distil)
 
-    def _student_facts(self, student: Student) -> dict[str, Any]:
+    def _student_facts(self, student: Student, dev: Sequence[str]) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if getattr(self.recipe.student, "vocabulary", None) is not None:
+            more["vocabulary"] = trimming_facts(self.models.start.tokenizer, student.model.tokenizer, dev)
+            note(f"student: {trimming_words(more['vocabulary'])}")
         return {
+            **more,
             "kind": self.recipe.student.kind,
             "layers": student.layers or None,
             "source_layers": student.source_layers or None,

@@ -11,7 +11,7 @@ from ..positions import position_limit
 from ..recipe import BY_TOKEN, Recipe
 from ..recipe_losses import COMPARING, STATES
 from ..recipe_stages import StageSpec
-from ..train.inner import check_states
+from ..train.compared import check_captured, check_states
 from ..train.layer_map import kept_layers
 from ..train.textbrewer_guards import check_stage
 from .teacher import same_tokens
@@ -74,4 +74,4 @@ def _check_layers(
             hint="use logits_mse, kl_divergence or hard_label",
         )
     theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-    check_states(stage, theirs, ours, kept=kept, where=where)
+    check_captured(stage, teacher.model, student.model, check_states(stage, theirs, ours, kept=kept, where=where))

@@ -30,6 +30,23 @@ def features_of(recipe: Recipe, data: TaskData, examples: Examples, model: HeadM
     return make_features(recipe.task, examples, model.tokenizer, model.max_length, labels=data.labels, stride=stride)
 
 
+def cut_note(features: Any, max_length: int) -> str | None:
+    """What of some examples a model does not read, in words; None where it reads all.
+
+    Args:
+        features: of `features_of`.
+        max_length: the model's longest input in tokens.
+    """
+    counts = {
+        "texts are cut": getattr(features, "truncated", 0) if not hasattr(features, "word_rows") else 0,
+        "words are not read": getattr(features, "truncated", 0) if hasattr(features, "word_rows") else 0,
+        "questions are cut": getattr(features, "cut_questions", 0),
+        "answers lie in no window": getattr(features, "lost", 0),
+    }
+    found = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return f"{', '.join(found)}: inputs have at most {max_length} tokens" if found else None
+
+
 def train_features(recipe: Recipe, data: TaskData, model: HeadStudent) -> Any:
     """Training examples as token ids; answers of unlabelled questions are not told."""
     features = features_of(recipe, data, data.train, model)
@@ -51,11 +68,11 @@ def dev_scorer(recipe: Recipe, data: TaskData, model: HeadModel | HeadStudent) -
     return Scorer(recipe.task, data.dev, features_of(recipe, data, data.dev, model), data.labels, recipe.data.answer_unit)
 
 
-def training_texts(data: TaskData) -> list[str]:
-    """Every training text, for a trimmed vocabulary."""
-    if isinstance(data.train, SpanExamples):
-        return [*data.train.questions, *dict.fromkeys(data.train.contexts)]
-    return [*data.train.text, *(getattr(data.train, "text_pair", None) or [])]
+def texts_of(examples: Examples) -> list[str]:
+    """Every text of some examples, both of a pair; a context of several questions once."""
+    if isinstance(examples, SpanExamples):
+        return [*examples.questions, *dict.fromkeys(examples.contexts)]
+    return [*examples.text, *(getattr(examples, "text_pair", None) or [])]
 
 
 def trained_on(folder: RunDir) -> dict[str, str]:

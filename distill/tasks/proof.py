@@ -24,7 +24,7 @@ from ..export.search import METRIC_DROP, Budget, Judge
 from ..export.smooth import BATCH, TEXTS
 from ..files import atomic_folder
 from ..measure.variants import Variant
-from ..progress import track
+from ..progress import note, track
 from ..proving import named_teacher
 from ..recipe import Recipe
 from ..rundir import RunDir
@@ -32,7 +32,7 @@ from ..runtime.precision import FILES
 from ..runtime.session import open_session
 from ..train.task import model_logits
 from .data import TaskData
-from .features import features_of
+from .features import cut_note, features_of
 from .heads import Heads
 
 NOT_TOLD = ("predictions", "scores", "counts")
@@ -118,6 +118,8 @@ class TaskModel:
         """Judges one of the two models on a set; the student's dev examples are tokenised already."""
         known = name == "agreement" and model is self.student
         features = self.dev if known else features_of(self.recipe, self.data, examples, model)
+        if model is self.student and (told := cut_note(features, model.max_length)):
+            note(f"quality: of {len(examples):,} examples of {name} {told} (student.max_length)")
         return Scorer(self.recipe.task, examples, features, self.data.labels, self.recipe.data.answer_unit)
 
     def quality(self) -> dict[str, Any]:

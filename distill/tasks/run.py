@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from students.heads import HeadStudent, build_head_student
+from students.vocabulary import trimming_facts, trimming_words
 from teachers.heads import head_options
 from teachers.precision import Precision, resolve
 
@@ -20,7 +21,7 @@ from ..report.model import Report
 from ..rundir import RunDir
 from .check import check_student
 from .data import TaskData, read_task_data, save_task_data
-from .features import training_texts
+from .features import texts_of
 from .heads import Heads
 from .proof import TaskModel
 from .teacher import reorder_head
@@ -49,11 +50,17 @@ class TaskRun:
         data = self._data()
         heads = Heads(recipe, data.labels)
         student = self._build(data, heads)
+        if recipe.student.max_length is None and student.max_length < heads.max_length:
+            note(
+                f"student: it reads at most {student.max_length} tokens, all that its start model has positions for;"
+                f" the teacher reads {heads.max_length}"
+            )
         for head, _ in heads.each():
             check_student(recipe, head, heads.start, student)
         if recipe.teacher.finetune is not None:
             heads.train_teacher(folder, data)
             student = self._build(data, heads)  # of the teacher as it is now
+        self._tell_vocabulary(student, heads, data)
         key = heads.key()
         folder.stage("teacher", {"teacher": key, "name": heads.name}, [], heads.facts)
         resolved = Training(recipe, folder, data, heads, key, student, self.precision).go()
@@ -96,10 +103,17 @@ class TaskRun:
         note(f"data: {len(data.train):,} examples to train on{more}, {len(data.dev):,} for dev")
         return data
 
+    def _tell_vocabulary(self, student: HeadStudent, heads: Heads, data: TaskData) -> None:
+        """How the student's trimmed vocabulary, if it has one, reads dev text, which it was not trimmed to."""
+        if student.ids is not None:
+            facts = trimming_facts(heads.start.tokenizer, student.tokenizer, texts_of(data.dev))
+            student.facts["vocabulary"] = facts
+            note(f"student: {trimming_words(facts)}")
+
     def _build(self, data: TaskData, heads: Heads) -> HeadStudent:
         """The untrained student."""
         recipe = self.recipe
-        texts = training_texts(data) if recipe.student.vocabulary is not None else ()  # type: ignore[union-attr]
+        texts = texts_of(data.train) if recipe.student.vocabulary is not None else ()  # type: ignore[union-attr]
         student = build_head_student(
             recipe.student,  # type: ignore[arg-type]
             heads.start.model,

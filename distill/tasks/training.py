@@ -31,7 +31,7 @@ from ..train.stored import Said
 from ..train.task_engine import train_task
 from .beside import Predictions, says_live
 from .data import TaskData
-from .features import dev_scorer, features_of, labelled_rows, train_features, trained_on
+from .features import cut_note, dev_scorer, features_of, labelled_rows, train_features, trained_on
 from .heads import Heads
 from .logits import Later, teacher_logits
 from .teacher import head_key
@@ -110,6 +110,8 @@ class Training:
         """Train the student through every stage of the recipe; `place` gets what a resume needs."""
         recipe, data, student, teacher = self.recipe, self.data, self.student, self.heads.teacher
         features = train_features(recipe, data, student)
+        if told := cut_note(features, student.max_length):
+            note(f"training: of {len(data.train):,} examples {told} (student.max_length)")
         dev = dev_scorer(recipe, data, student)
         names = {loss.name for stage in recipe.stages for loss in stage.losses}
         inner: InnerTeacher | None = None

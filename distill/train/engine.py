@@ -129,6 +129,17 @@ def train_student(
         stored = any(loss.name in VECTOR for loss in stage.losses)
         collate = _collate(collator, goal.teacher_rows if stored else None)
         pairs = goal.translations
+        if id(goal) not in tokenized:
+            tokenized[id(goal)] = found = TokenizedSentences(goal.train, tokenizer, length)
+            if long := int((found.lengths >= length).sum()):
+                note(f"training: {long:,} of {len(found):,} sentences fill the student's {length} tokens: longer ones are cut")
+        rows, states, numbers = tokenized[id(goal)], None, recipe.train.store_states
+        asked = _collate(collator, goal.teacher_dev.__getitem__ if stored else None) if select_by == "loss" else None
+        if numbers is not None and inner is not None and objective.inner is not None:
+            kept = store_states(inner, objective.inner, rows, collator, numbers)
+            collate, states = with_states(collate, kept), states_facts(kept)
+            if asked is not None:
+                asked = with_states(asked, store_states(inner, objective.inner, dev, collator, numbers, name="dev rows"))
         judge = EmbeddingJudge(
             dev,
             goal.teacher_dev,
@@ -136,13 +147,8 @@ def train_student(
             select_by,
             goal.dev_metric,
             None if pairs is None else DevLanguages(data.dev, pairs.dev_goals, pairs.dev_languages),
+            asked,
         )
-        if id(goal) not in tokenized:
-            tokenized[id(goal)] = TokenizedSentences(goal.train, tokenizer, length)
-        rows, states = tokenized[id(goal)], None
-        if recipe.train.store_states is not None and inner is not None and objective.inner is not None:
-            kept = store_states(inner, objective.inner, rows, collator, recipe.train.store_states)
-            collate, states = with_states(collate, kept), states_facts(kept)
         return StagePlan(objective, rows, collate, judge, select_by, _language_draw(recipe, pairs), states)
 
     facts = train_stages(recipe, plan, work=work, log=log)
@@ -177,7 +183,11 @@ def _language_draw(recipe: Recipe, pairs: Translations | None) -> GroupDraw | No
 def _select_by(recipe: Recipe, stage: StageSpec) -> str:
     """The dev metric that chooses a stage's checkpoint.
 
-    Labelled pairs judge the finished student; on the way to the start model its bridge is not there yet.
+    A stage without a loss on the student's vectors is judged by its loss: they need not say anything yet (MiniLM v2 leaves
+    what follows the last layer's queries, keys and values as it was). Labelled pairs judge the finished student; on the way to
+    the start model its bridge is not there yet.
     """
+    if not any(loss.name in VECTOR for loss in stage.losses):
+        return "loss"
     labelled = recipe.train.select_by in ("sts_spearman", "translation_accuracy")
     return "agreement_spearman" if stage.toward == "start" and labelled else recipe.train.select_by

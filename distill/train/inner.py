@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from teachers.capture import Capture, EncoderShape, States, Wanted, encoder_of, shape_of
+from teachers.capture import Capture, EncoderShape, States, encoder_of, shape_of
 
 from ..errors import DistillError
 from ..losses.attention import attention_kl, attention_mse
@@ -23,10 +23,11 @@ from ..recipe import LossSpec
 from ..recipe_losses import MASKED_LM, STATES, CKDLayer, CKDWord, MiniLMv2, Projected
 from ..recipe_match import Match, term_of
 from ..recipe_stages import StageSpec
-from .fit import check_fit, relation_heads
-from .layer_map import LayerPairs, in_words, resolve_layer_map
+from .compared import check_states, matched_layers, teacher_layer, wanted_states
+from .fit import relation_heads
+from .layer_map import in_words
 from .masked import MaskedLMLosses
-from .matches import attention_match, attention_of, check_matches, hidden_match, projections_of, wanted_of
+from .matches import attention_match, attention_of, hidden_match, projections_of
 from .stored import states_in
 from .weights import weight_of
 
@@ -105,10 +106,11 @@ class InnerLosses(nn.Module):
         self.convention = stage.convention
         self.pairs = check_states(stage, theirs, ours, kept=teacher.kept, where=f"stages.{stage.name}")
         self.shapes = (ours, theirs)
-        if self.pairs:
-            note(f"training: stage '{stage.name}': {in_words(self.pairs, theirs.layers, ours.layers)}")
+        self.matched = matched_layers(self.specs, self.pairs, theirs, ours)
+        if self.matched:
+            note(f"training: stage '{stage.name}': {in_words(self.matched, theirs.layers, ours.layers)}")
         self.projections = self._projections(ours, theirs, seed)
-        wanted = _wanted(self.specs, self.pairs, ours, theirs)
+        wanted = wanted_states(self.specs, self.pairs, ours, theirs)
         self.of_teacher = wanted[1]
         # A tuple keeps the teacher out of the module tree: its weights are neither trained nor written to checkpoints.
         self._teacher = (encoder_of(teacher.encoder).eval(),)
@@ -126,7 +128,8 @@ class InnerLosses(nn.Module):
         matches = [spec for spec in self.specs if isinstance(spec, Match)]
         if matches:
             return projections_of(matches, seed, theirs=self.convention == "textbrewer")
-        names = {name for spec in self.specs for pair in self.pairs if (name := self.projection_name(spec, pair, ours, theirs))}
+        pairs = self.pairs or ((0, 0),)  # embeddings alone are matched: any pair names their projection
+        names = {name for spec in self.specs for pair in pairs if (name := self.projection_name(spec, pair, ours, theirs))}
         made = nn.ModuleDict()
         generator = torch.Generator().manual_seed(seed)
         for name in sorted(names):
@@ -239,7 +242,7 @@ class InnerLosses(nn.Module):
 
     def _embedding_layer(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         ours, theirs = _embeddings(student), _embeddings(teacher)
-        return hidden_mse(self._mapped(spec, ours, self.pairs[0]), theirs, mask)
+        return hidden_mse(self._mapped(spec, ours, (0, 0)), theirs, mask)
 
     def _minilm_v1(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         s, t = (shape.layers - 1 for shape in self.shapes)
@@ -247,7 +250,7 @@ class InnerLosses(nn.Module):
 
     def _minilm_v2(self, spec: MiniLMv2, student: States, teacher: States, mask: Tensor) -> Tensor:
         ours, theirs = self.shapes
-        s, t = ours.layers - 1, _teacher_layer(spec, theirs)
+        s, t = ours.layers - 1, teacher_layer(spec, theirs)
         heads = relation_heads(spec.relation_heads, theirs, ours)
         left, right = ((states.queries[n], states.keys[n], states.values[n]) for states, n in ((student, s), (teacher, t)))
         return minilm_v2(left, right, mask, relation_heads=heads)
@@ -289,59 +292,6 @@ class InnerLosses(nn.Module):
         """Leave both models as they were found."""
         for capture in self.captures:
             capture.close()
-
-
-def check_states(
-    stage: StageSpec, teacher: EncoderShape, student: EncoderShape, *, kept: Sequence[int] | None, where: str
-) -> LayerPairs:
-    """Refuse losses between inner states, or a layer map, that two encoders cannot have.
-
-    Args:
-        stage: of the recipe.
-        teacher, student: the encoders' sizes.
-        kept: the teacher's layers that the student was cut from, 0-based; None for a student that was not.
-        where: recipe path of the stage, for errors.
-
-    Returns:
-        The pairs of layers of the map; none where every loss names its own.
-
-    Raises:
-        UserError: what does not fit.
-    """
-    matches = [loss for loss in stage.losses if isinstance(loss, Match)]
-    if matches:
-        check_matches(matches, teacher, student)
-        return ()
-    pairs = resolve_layer_map(stage.layer_map, teacher.layers, student.layers, kept=kept, where=f"{where}.layer_map")
-    check_fit(stage.losses, teacher, student, pairs, where=f"{where}.losses")
-    return pairs
-
-
-def _wanted(specs: Sequence[LossSpec], pairs: LayerPairs, ours: EncoderShape, theirs: EncoderShape) -> tuple[Wanted, Wanted]:
-    """What has to be captured of the student and of the teacher."""
-    found = [Wanted(), Wanted()]
-    for spec in specs:
-        if isinstance(spec, Match):
-            found = [have | more for have, more in zip(found, wanted_of(spec), strict=True)]
-            continue
-        for side, shape in enumerate((ours, theirs)):
-            layers = frozenset(pair[1 - side] for pair in pairs)
-            last = frozenset({shape.layers - 1})
-            if spec.name in ON_SCORES:
-                found[side] |= Wanted(attention_scores=layers)
-            elif spec.name == "minilm_v1":
-                found[side] |= Wanted(attention_scores=last, qkv=last)
-            elif isinstance(spec, MiniLMv2):
-                found[side] |= Wanted(qkv=last if side == 0 else frozenset({_teacher_layer(spec, theirs)}))
-            elif spec.name == "embedding_layer_mse":
-                found[side] |= Wanted(embeddings=True)
-            else:
-                found[side] |= Wanted(embeddings=isinstance(spec, CKDWord | CKDLayer), hidden_states=layers)
-    return found[0], found[1]
-
-
-def _teacher_layer(spec: MiniLMv2, theirs: EncoderShape) -> int:
-    return theirs.layers - 1 if spec.teacher_layer is None else spec.teacher_layer
 
 
 def _embeddings(states: States) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,10 @@ from ..data.tokens import TokenizedSentences
 from ..errors import GateError
 from ..evaluate.agreement import quick_agreement
 from ..evaluate.translation import translation_accuracy
-from .objective import EmbeddingObjective
+from .objective import EmbeddingObjective, Objective
+
+if TYPE_CHECKING:
+    from .trainer import Collate, Rows
 
 COLLAPSE_SHARE = 0.05
 """Stop when the student's similarities spread less than this share of the teacher's."""
@@ -69,8 +72,32 @@ class DevLanguages:
         return found
 
 
+def dev_loss(objective: Objective, rows: Rows, collate: Collate, device: torch.device) -> float:
+    """Mean loss over dev rows, without schedules of weights; where tokens are masked they are the same ones each time.
+
+    Args:
+        objective: what is trained, in eval mode.
+        rows: dev examples, tokenised.
+        collate: makes a batch of some, with what the losses ask for.
+        device: of the objective.
+    """
+    order = np.argsort(-np.asarray(rows.lengths), kind="stable")
+    total = 0.0
+    objective.judging = True
+    try:
+        for start in range(0, len(order), 32):
+            chosen = order[start : start + 32]
+            batch = collate([rows[int(row)] for row in chosen])
+            batch.pop("row")
+            loss = objective(**{name: value.to(device) for name, value in batch.items()})["loss"]
+            total += float(loss) * len(chosen)
+    finally:
+        objective.judging = False
+    return total / max(1, len(order))
+
+
 class EmbeddingJudge:
-    """Agreement with the teacher on dev sentences.
+    """Agreement with the teacher on dev sentences, and the objective's loss where a stage is chosen by it.
 
     Args:
         dev: tokenised dev sentences.
@@ -79,6 +106,7 @@ class EmbeddingJudge:
         select_by: the metric that must be a number.
         extra: further metrics of the student as it is, or None.
         languages: of the dev sentences, where there are translations among them.
+        asked: makes a batch with what the losses ask for, where the loss on dev sentences is wanted; else None.
     """
 
     def __init__(
@@ -89,15 +117,17 @@ class EmbeddingJudge:
         select_by: str,
         extra: Callable[[], dict[str, float]] | None = None,
         languages: DevLanguages | None = None,
+        asked: Collate | None = None,
     ) -> None:
-        self.dev, self.teacher, self.pad = dev, teacher, pad
+        self.dev, self.teacher, self.pad, self.asked = dev, teacher, pad, asked
         self.select_by, self.extra, self.languages = select_by, extra, languages
 
     def __call__(self, objective: nn.Module, device: torch.device, where: str) -> dict[str, float]:
         """Dev metrics.
 
         Raises:
-            GateError: the student has collapsed: it finds every pair of sentences equally similar.
+            GateError: the student has collapsed: it finds every pair of sentences equally similar. Where no loss looks at its
+                vectors they need not say anything yet; then the loss alone must be a number.
         """
         assert isinstance(objective, EmbeddingObjective), "judges embeddings"
         vectors = self._embed(objective, device)
@@ -108,7 +138,15 @@ class EmbeddingJudge:
             with torch.autocast(device.type, enabled=False):
                 found |= self.extra()
         spread, teacher_spread = found.pop("similarity_spread"), found.pop("teacher_spread")
+        if self.asked is not None:
+            found["loss"] = dev_loss(objective, self.dev, self.asked, device)
         value = found[self.select_by]
+        if not objective.losses:
+            if not np.isfinite(value):
+                raise GateError(
+                    f"the dev {self.select_by} is not a finite number", where=where, got=value, hint="lower learning_rate"
+                )
+            return {name: number for name, number in found.items() if np.isfinite(number)}
         if not np.isfinite(value) or spread < COLLAPSE_SHARE * teacher_spread:
             raise GateError(
                 "the student has collapsed: all its similarities are alike",

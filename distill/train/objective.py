@@ -146,7 +146,7 @@ class EmbeddingObjective(Objective):
             assert teacher_embedding is not None, "the collator adds what the losses ask for"
             parts |= self._vector_parts(self.embed(features), teacher_embedding)
         if self.masked is not None:
-            parts |= self.masked(features, self.step, self.progress, self.share)
+            parts |= self.masked(features, 0 if self.judging else self.step, self.progress, self.share)
         elif self.inner is not None and not self.losses:
             self.embed(features)
         if self.inner is not None:

@@ -91,7 +91,7 @@ def stage_facts(
         "best_step": best[0],
         "best_value": best[1],
         "select_by": plan.select_by,
-        "layer_map": [list(pair) for pair in inner.pairs] if inner is not None and inner.pairs else None,
+        "layer_map": [list(pair) for pair in inner.matched] if inner is not None and inner.matched else None,
         "stored_states": plan.states,
         "compiled": compiled,
         "stopped": "early" if steps < length.steps else "planned end",

@@ -18,6 +18,7 @@ from ..recipe import BY_TOKEN, Recipe
 from ..recipe_losses import COMPARING, PREDICTION
 from ..recipe_stages import StageSpec
 from .inner import InnerTeacher
+from .judges import dev_loss
 from .objective import set_dropout
 from .stages import Run, StagePlan, train_stages
 from .stored import states_facts, store_states, with_states
@@ -75,11 +76,7 @@ class TaskJudge:
             )
         found = {"task_metric": float(self.scorer.score(outputs, rounds=2)["value"])}
         if self.with_loss:
-            objective.judging = True
-            try:
-                found["loss"] = self._loss(objective, device)
-            finally:
-                objective.judging = False
+            found["loss"] = dev_loss(objective, self.scorer.features, self.collate, device)
         wrong = sorted(name for name, value in found.items() if not np.isfinite(value))
         if wrong == ["task_metric"] and self.with_loss:
             return found  # outputs say nothing yet
@@ -91,19 +88,6 @@ class TaskJudge:
                 hint="outputs, or labels, that are all alike have no correlation: look at the dev rows, or lower learning_rate",
             )
         return found
-
-    def _loss(self, objective: TaskObjective, device: torch.device) -> float:
-        """Mean loss over dev rows."""
-        features = self.scorer.features
-        order = np.argsort(-np.asarray(features.lengths), kind="stable")
-        total, count = 0.0, 0
-        for start in range(0, len(order), 32):
-            rows = order[start : start + 32]
-            batch = self.collate([features[int(row)] for row in rows])
-            batch.pop("row")
-            loss = objective(**{name: value.to(device) for name, value in batch.items()})["loss"]
-            total, count = total + float(loss) * len(rows), count + len(rows)
-        return total / max(1, count)
 
 
 def with_teacher(collate: TaskCollator, logits: Sequence[np.ndarray] | None) -> Collate:

@@ -237,7 +237,7 @@ def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], tup
     if name == "attention_mse":
         return [(pair, pair) for pair in pairs]
     if name == "embedding_layer_mse":
-        return [((0, 0), pairs[0])]
+        return [((0, 0), (0, 0))]
     if name == "nst":
         return [(([t + 1, t + 1], [s + 1, s + 1]), (t, s)) for t, s in pairs]
     if name == "fsp":

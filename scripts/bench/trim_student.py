@@ -32,7 +32,7 @@ from distill.files import atomic_write, write_json
 from distill.measure.hardware import environment
 from distill.recipe import DataSpec
 from distill.tasks.data import read_task_data
-from distill.tasks.features import training_texts
+from distill.tasks.features import texts_of
 from students.cost import count_parameters
 from students.heads import load_head_student
 from students.vocabulary import trim, unknown_rate
@@ -51,7 +51,7 @@ def read(data: Path, work: Path) -> tuple[list[str], list[str], list[str]]:
     spec = DataSpec.model_validate({"train": [found["data.train"]], "dev": {"share": 0.1}, "unlabelled": more})
     with open(found["data.evaluate"]["test"]["source"], encoding="utf-8", newline="") as stream:
         test = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return training_texts(read_task_data(spec, "classification")), [row[0] for row in test], [row[1] for row in test]
+    return texts_of(read_task_data(spec, "classification").train), [row[0] for row in test], [row[1] for row in test]
 
 
 def scores(model: Any, tokenizer: Any, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:

@@ -139,7 +139,6 @@ def test_a_trimmed_vocabulary(spec, starts):
     assert student.model.config.vocab_size == len(student.tokenizer) == len(student.ids) < len(start.tokenizer)
     theirs, ours = start.tokenizer(TEXTS)["input_ids"], student.tokenizer(TEXTS)["input_ids"]
     assert [[int(student.ids[token]) for token in row] for row in ours] == theirs
-    assert student.facts["vocabulary"] == {"pieces": len(student.ids), "of": len(start.tokenizer)}
     if isinstance(spec, LayersSpec):
         same(outputs(student.model, student.tokenizer), outputs(start.model, start.tokenizer))
 

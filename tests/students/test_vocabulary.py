@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertCon
 
 from distill.errors import DataError, ModelError
 from students.bilstm import BiLSTMConfig, build_bilstm
-from students.vocabulary import trim, trim_model, trimmed_tokenizer, unknown_rate
+from students.vocabulary import trim, trim_model, trimmed_tokenizer, trimming_facts, trimming_words, unknown_rate
 
 ENGLISH = [sentence for sentence in tiny.SENTENCES if sentence.isascii()]
 KOREAN = [sentence for sentence in tiny.SENTENCES if not sentence.isascii()]
@@ -344,3 +344,16 @@ def test_what_cannot_be_trimmed():
 def test_what_cannot_be_asked(texts, options, words):
     with pytest.raises(DataError, match=words):
         trim(TOKENIZERS["WordPiece"], texts, **options)
+
+
+def test_what_trimming_does_to_other_text():
+    tokenizer = TOKENIZERS["WordPiece"]
+    words = trimmed_tokenizer(tokenizer, trim(tokenizer, ENGLISH))
+    facts = trimming_facts(tokenizer, words, ["a 학생 학생"])
+    assert (facts["pieces"], facts["of"]) == (len(words), len(tokenizer))
+    assert (facts["unknown_before"], facts["unknown"]) == (0, pytest.approx(2 / 3))
+    assert facts["longer"] <= 1
+    told = trimming_words(facts)
+    assert f"{len(words):,} of {len(tokenizer):,} pieces; of dev tokens 66.67% are unknown (0.00% before)" in told
+    few = trimmed_tokenizer(tokenizer, trim(tokenizer, ENGLISH[:3] + KOREAN))
+    assert trimming_facts(tokenizer, few, ENGLISH)["longer"] > 1

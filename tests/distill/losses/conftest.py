@@ -1,14 +1,15 @@
-"""Embeddings to lose on, and the four losses."""
+"""Embeddings to lose on, and the losses between sentence vectors."""
 
 import pytest
 import torch
 
-from distill.losses.embedding import embedding_cosine, embedding_mse
+from distill.losses.embedding import embedding_contrastive, embedding_cosine, embedding_mse
 from distill.losses.relation import pair_order, similarity_matrix
 
 LOSSES = {
     "embedding_cosine": embedding_cosine,
     "embedding_mse": embedding_mse,
+    "embedding_contrastive": embedding_contrastive,
     "similarity_matrix": similarity_matrix,
     "pair_order": pair_order,
 }

@@ -65,3 +65,30 @@ def test_shift_is_textbrewers(shape):
 def test_labels_that_do_not_fit_are_refused(labels):
     with pytest.raises(ValueError, match="labels"):
         probability_shift(normal(6, 3, seed=1), labels)
+
+
+@pytest.mark.parametrize("mask", [[[1, 1, 1]], [[1, 0, 1]], [[0, 0, 0]]])
+def test_gradcheck(mask):
+    mask = torch.tensor(mask)
+    scores = normal(1, 2, 3, 3, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda ours: attention_ce(ours, normal(1, 2, 3, 3, seed=2), mask), (scores,))
+    states = [normal(1, 3, 4, seed=seed).requires_grad_() for seed in (3, 4)]
+    theirs = [normal(1, 3, 5, seed=seed) for seed in (5, 6)]
+    assert torch.autograd.gradcheck(lambda a, b: nst_by_length(a, b, *theirs, mask), states)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
+def test_number_formats(kind):
+    """About the float64 value of the same numbers, in float32, with finite gradients; under autocast too."""
+    scores = [normal(3, 2, 5, 5, seed=seed).softmax(-1).to(kind) for seed in (1, 2)]
+    states = [normal(3, 5, width, seed=seed).to(kind) for width, seed in ((6, 1), (6, 2), (4, 3), (4, 4))]
+    for loss, given in ((attention_ce, scores), (nst_by_length, states)):
+        exact = loss(*[one.double() for one in given], MASK)
+        ours = [one.clone().requires_grad_() for one in given]
+        found = loss(*ours, MASK)
+        found.backward()
+        assert found.dtype == torch.float32
+        assert found.item() == pytest.approx(exact.item(), rel=1e-2 if kind != torch.float32 else 1e-5)
+        assert torch.isfinite(ours[0].grad).all()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert loss(*given, MASK).item() == pytest.approx(found.item(), rel=1e-5)

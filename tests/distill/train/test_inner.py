@@ -172,6 +172,41 @@ def test_the_map_is_told_in_words(capsys):
     assert "stage 'first': student layers (of 2) learn from teacher layers (of 4): 1 from 2, 2 from 4" in told.out + told.err
 
 
+@pytest.mark.parametrize(
+    ("losses", "matched", "told"),
+    [
+        (["minilm_v2"], ((3, 1),), "2 from 4"),
+        ([{"name": "minilm_v2", "teacher_layer": 1}], ((1, 1),), "2 from 2"),
+        (["minilm_v1", "hidden_mse"], ((1, 0), (3, 1)), "1 from 2, 2 from 4"),
+        ([{"name": "minilm_v2", "teacher_layer": 0}, "hidden_mse"], ((1, 0), (3, 1), (0, 1)), "1 from 2, 2 from 4, 2 from 1"),
+        (["embedding_layer_mse"], (), None),
+    ],
+)
+def test_only_layers_that_are_compared_are_told(losses, matched, told, capsys):
+    """MiniLM's losses are between two layers of their own, the embedding loss between none."""
+    student = student_of(48)
+    listening = listen(student, *losses, name="first")
+    assert listening.matched == matched
+    said = capsys.readouterr().err
+    assert (f"(of 4): {told}\n" in said) if told else "learn from" not in said
+    assert all(float(value.detach()) > 0 for value in compare(student, listening).values())
+
+
+def test_minilm_needs_no_map():
+    """A student that is deeper than its teacher has no uniform map, and these losses ask for none."""
+    deep = tiny.sentence_transformer(layers=6, hidden=32, seed=3)[0].auto_model
+    found = compare(deep, listen(deep, "minilm_v2", "embedding_layer_mse"))
+    assert found.keys() == {"minilm_v2", "embedding_layer_mse"}
+    with pytest.raises(UserError, match="more layers than its teacher"):
+        listen(student_of(), "hidden_mse", teacher=tiny.sentence_transformer(layers=1, hidden=32)[0].auto_model)
+
+
+@pytest.mark.parametrize("losses", [["minilm_v2"], ["embedding_layer_mse"], ["embedding_cosine"], ["kl_divergence"]])
+def test_a_map_that_nothing_asks_for_is_refused(losses):
+    with pytest.raises(ValueError, match=f"layer_map is of no use to {losses[0]}: leave it out"):
+        spec(*losses, layer_map="top")
+
+
 @pytest.mark.parametrize("name", ["attention_kl", "minilm_v1", "attention_mse"])
 def test_where_a_local_layer_does_not_look_there_is_nothing_to_learn(name):
     """ModernBERT: layers 1 and 2 of 4 see 4 tokens to each side. By hand: eager probabilities, 0 beyond."""
@@ -182,7 +217,8 @@ def test_where_a_local_layer_does_not_look_there_is_nothing_to_learn(name):
     with torch.no_grad():
         ours, theirs = (twin(**batch, output_attentions=True).attentions for twin in twins)
     assert (theirs[1] == 0).sum() > (theirs[3] == 0).sum()
-    losses = listen(student, name, teacher=teacher, layer_map=[[1, 1], [3, 0]])
+    values = {} if name == "minilm_v1" else {"layer_map": [[1, 1], [3, 0]]}
+    losses = listen(student, name, teacher=teacher, **values)
     student(**batch)
     losses.run_teacher(batch)
     states = [capture.take() for capture in losses.captures]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import inner
 import numpy as np
 import pytest
 import tiny
 import torch
+import toystudent
 import toytask
 
 from distill.data.collate import Collator
@@ -213,3 +215,30 @@ def test_masked_tokens_are_other_tokens_at_every_step():
     tree = {"name": "toy", "teacher": "x", "data": {"train": "x.txt"}, "student": {"layers": 2}, "stages": [stage]}
     with pytest.raises(ValueError, match="masks other tokens"):
         Recipe.model_validate(normalise({**tree, "train": {"store_states": "fp16"}}))
+
+
+def test_general_distillation_is_chosen_by_its_dev_loss(tmp_path, own_cache):
+    """MiniLM v2 leaves the end of the student's last layer as it was: its vectors say nothing, and no collapse is seen."""
+    start = tiny.sentence_transformer(layers=3, hidden=32, seed=5)
+    teacher = tiny.sentence_transformer(layers=4, hidden=32, seed=7)
+    vectors = [start.encode(texts, show_progress_bar=False) for texts in (toytask.TRAIN, toytask.DEV)]
+    stage = {"losses": ["minilm_v2"], "epochs": 1, "batch_size": 16, "learning_rate": 1e-3}
+    found = {}
+    for numbers in (None, "fp32"):
+        home = tmp_path / str(numbers)
+        home.mkdir()
+        recipe = toystudent.recipe(2, [stage], store_states=numbers, dropout=0.0)
+        student = toystudent.student(recipe, start)
+        with torch.no_grad():  # all sentences are one to whoever looks at the vectors
+            student.model.transformers_model.encoder.layer[-1].output.LayerNorm.weight.zero_()
+        beside = InnerTeacher(teacher[0].auto_model, key={"general": True})
+        facts = toystudent.train(recipe, student, home, (toytask.TRAIN, toytask.DEV), vectors, beside)
+        lines = [json.loads(line) for line in (home / "log.jsonl").read_text("utf-8").splitlines()]
+        losses = {line["step"]: line["dev"]["loss"] for line in lines if "dev" in line}
+        (told,) = facts["stages"]
+        assert told["select_by"] == "loss"
+        assert told["best_step"] == min(losses, key=losses.get)
+        assert told["best_value"] == min(losses.values()) < max(losses.values())
+        assert told["layer_map"] == [[3, 1]]
+        found[numbers] = losses
+    assert found["fp32"] == pytest.approx(found[None], rel=1e-4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import toystudent
 import toytask
 from torch import nn
 
@@ -294,3 +295,13 @@ def test_logits_of_a_real_model_do_not_depend_on_padding():
     with torch.no_grad():
         many, one = (model_logits(student, part, "classification") for part in (batch, alone))
     torch.testing.assert_close(many[:1], one, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_stage_of_embeddings_is_judged_by():
+    """A stage without a loss on vectors by its loss; the others as the recipe says."""
+    from distill.train.engine import _select_by
+
+    stages = [{"name": str(n), "losses": losses} for n, losses in enumerate((["minilm_v2"], ["hidden_mse", "embedding_cosine"]))]
+    for asked, expected in (("agreement_spearman", ["loss", "agreement_spearman"]), ("loss", ["loss", "loss"])):
+        found = toystudent.recipe(2, stages, select_by=asked)
+        assert [_select_by(found, stage) for stage in found.stages] == expected
