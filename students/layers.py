@@ -42,7 +42,8 @@ def layer_stack(encoder: nn.Module) -> tuple[nn.Module, str, nn.ModuleList]:
             "all layers of ALBERT share one set of weights, so none can be cut",
             got="model_type albert",
             expected=f"one of {', '.join(sorted(LAYERS))}",
-            hint="start the student from another model with student.from",
+            hint="make a small one anew (student={kind: tiny, layers: ..., hidden: ..., heads: ...}), or start from another "
+            "model with student.from",
         )
     if kind not in LAYERS:
         raise ModelError(

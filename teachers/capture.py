@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from distill.errors import DistillError, ModelError
 
-from .capture_families import AttentionCall, EncoderShape, Parts, encoder_of, parts_of, shape_of
+from .capture_families import EncoderShape, Parts, encoder_of, parts_of, shape_of
+from .capture_hooks import AttentionCall
 
 __all__ = ["Capture", "EncoderShape", "States", "Wanted", "attention_probabilities", "encoder_of", "shape_of"]
 
@@ -141,7 +142,7 @@ class Capture:
                 hooks.append(module.register_forward_hook(self._hear_output))
         self._undo.extend(hook.remove for hook in hooks)
         for module, layers in self._attentions.items():
-            if parts.tap is not None and (self.wanted.attention_scores | self.wanted.qkv) & set(layers):
+            if (self.wanted.attention_scores | self.wanted.qkv) & set(layers):
                 self._undo.append(parts.tap(module, self._hear_attention))
 
     def _start(self, module: nn.Module, args: Any) -> None:
@@ -220,13 +221,6 @@ def _numbers(modules: Sequence[nn.Module]) -> dict[nn.Module, list[int]]:
 def _check(parts: Parts, wanted: Wanted) -> None:
     """Refuse what this encoder cannot give."""
     asked = {"hidden_states": wanted.hidden_states, "attention_scores": wanted.attention_scores, "qkv": wanted.qkv}
-    if parts.tap is None and (wanted.attention_scores or wanted.qkv):
-        raise ModelError(
-            "the attention of this kind of model cannot be captured",
-            got=f"model_type {parts.model_type}, wanted {', '.join(name for name in ('attention_scores', 'qkv') if asked[name])}",
-            expected="embeddings and hidden_states, which it can give",
-            hint="use losses on hidden states instead",
-        )
     for name, layers in asked.items():
         wrong = sorted(layer for layer in layers if not 0 <= layer < len(parts.layers))
         if wrong:

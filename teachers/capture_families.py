@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 import sys
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,24 +17,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from distill.errors import ModelError
 
-
-@dataclass(frozen=True)
-class AttentionCall:
-    """What one call of an attention module worked on.
-
-    Attributes:
-        queries, keys, values: [B, H, L, d_head] each, after any rotation by position.
-        scores: makes the raw scores [B, H, L, L] out of them, before mask and softmax.
-    """
-
-    queries: Tensor
-    keys: Tensor
-    values: Tensor
-    scores: Callable[[], Tensor]
-
-
-See = Callable[[nn.Module, AttentionCall], None]
-Tap = Callable[[nn.Module, See], Callable[[], None]]  # (attention module, listener) -> what takes the listener away again
+from .capture_hooks import AttentionCall, See, Tap, tap_deberta, tap_deberta_v1, tap_mpnet
 
 
 @dataclass(frozen=True)
@@ -70,8 +51,8 @@ class Parts:
         start: called first in every forward pass.
         layers: one a layer, in the order of the calls; the same module several times where layers share one.
         outputs: the module whose output is the hidden state of each layer: the layer itself, but for DeBERTa's convolution.
-        attentions: the attention module of each layer; empty where there is no tap.
-        tap: how to listen to an attention module; None for a family whose attention cannot be captured.
+        attentions: the attention module of each layer.
+        tap: how to listen to an attention module.
     """
 
     model_type: str
@@ -79,7 +60,7 @@ class Parts:
     layers: list[nn.Module]
     outputs: list[nn.Module]
     attentions: list[nn.Module]
-    tap: Tap | None
+    tap: Tap
 
 
 def encoder_of(model: nn.Module) -> nn.Module:
@@ -133,7 +114,7 @@ def parts_of(encoder: nn.Module) -> Parts:
     convolution = getattr(getattr(encoder, "encoder", None), "conv", None)
     if kind == "deberta-v2" and convolution is not None:
         outputs[0] = convolution
-    attentions = [layer.get_submodule(attention) for layer in layers] if tap is not None else []
+    attentions = [layer.get_submodule(attention) for layer in layers]
     return Parts(kind, encoder.get_submodule("embeddings"), layers, outputs, attentions, tap)
 
 
@@ -188,90 +169,8 @@ def _tap_interface(module: nn.Module, see: See) -> Callable[[], None]:
     return undo
 
 
-def _hear_projections(module: nn.Module, names: tuple[str, str, str], kept: dict[str, Tensor]) -> list[Any]:
-    """Keep the first output of the query, key and value projection in every call of `module`; returns the hooks."""
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, args: Any, output: Tensor) -> None:
-            kept.setdefault(name, output)  # DeBERTa may project its relative positions afterwards with the same module
-
-        return hook
-
-    def clear(_: nn.Module, args: Any) -> None:
-        kept.clear()  # what an interrupted pass has left
-
-    hooks = [module.register_forward_pre_hook(clear)]
-    return hooks + [module.get_submodule(name).register_forward_hook(keep(key)) for key, name in zip("qkv", names, strict=True)]
-
-
-def _split_heads(states: Tensor, heads: int) -> Tensor:
-    """[B, L, H * d] -> [B, H, L, d]."""
-    return states.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def _tap_mpnet(module: nn.Module, see: See) -> Callable[[], None]:
-    """Listen to MPNet's attention: QK^T / sqrt(d) plus the bias of relative positions, which every layer is given."""
-    kept: dict[str, Tensor] = {}
-
-    def finish(called: nn.Module, args: Any, options: dict[str, Any], output: Any) -> None:
-        queries, keys, values = (_split_heads(kept.pop(name), module.num_attention_heads) for name in "qkv")
-        bias = args[2] if len(args) > 2 else options.get("position_bias")
-
-        def scores() -> Tensor:
-            plain = torch.matmul(queries, keys.transpose(-1, -2)) / math.sqrt(queries.shape[-1])
-            return plain if bias is None else plain + bias
-
-        see(called, AttentionCall(queries, keys, values, scores))
-
-    hooks = [*_hear_projections(module, ("q", "k", "v"), kept), module.register_forward_hook(finish, with_kwargs=True)]
-
-    def undo() -> None:
-        for hook in hooks:
-            hook.remove()
-
-    return undo
-
-
-def _tap_deberta(module: nn.Module, see: See) -> Callable[[], None]:
-    """Listen to DeBERTa's attention: QK^T / sqrt(d * terms) plus what it adds for relative positions.
-
-    That term is had by wrapping the bound method of this one module that makes it: with dropout on, making it again
-    would give another.
-    """
-    kept: dict[str, Tensor] = {}
-    bias_of = type(module).disentangled_attention_bias
-
-    def wrapped(self: nn.Module, *args: Any, **options: Any) -> Any:
-        bias = bias_of(self, *args, **options)
-        if isinstance(bias, Tensor):
-            kept["bias"] = bias
-        return bias
-
-    def finish(called: nn.Module, args: Any, output: Any) -> None:
-        heads, terms = module.num_attention_heads, 1 + len({"c2p", "p2c"} & set(module.pos_att_type))
-        queries, keys, values = (_split_heads(kept.pop(name), heads) for name in "qkv")
-        bias = kept.pop("bias", None)
-
-        def scores() -> Tensor:
-            plain = torch.matmul(queries, keys.transpose(-1, -2) / math.sqrt(queries.shape[-1] * terms))
-            return plain if bias is None else plain + bias.view_as(plain)
-
-        see(called, AttentionCall(queries, keys, values, scores))
-
-    module.disentangled_attention_bias = types.MethodType(wrapped, module)
-    names = ("query_proj", "key_proj", "value_proj")
-    hooks = [*_hear_projections(module, names, kept), module.register_forward_hook(finish)]
-
-    def undo() -> None:
-        for hook in hooks:
-            hook.remove()
-        del module.disentangled_attention_bias
-
-    return undo
-
-
 _BERT = ("encoder.layer", "attention.self", _tap_interface)
-_FAMILIES: dict[str, tuple[str, str, Tap | None]] = {
+_FAMILIES: dict[str, tuple[str, str, Tap]] = {
     # model_type: (path of the list of layers, path of attention inside a layer, how to listen to it)
     "bert": _BERT,
     "roberta": _BERT,
@@ -281,7 +180,7 @@ _FAMILIES: dict[str, tuple[str, str, Tap | None]] = {
     "distilbert": ("transformer.layer", "attention", _tap_interface),
     "albert": ("", "attention", _tap_interface),
     "modernbert": ("layers", "attn", _tap_interface),
-    "mpnet": ("encoder.layer", "attention.attn", _tap_mpnet),
-    "deberta-v2": ("encoder.layer", "attention.self", _tap_deberta),
-    "deberta": ("encoder.layer", "", None),
+    "mpnet": ("encoder.layer", "attention.attn", tap_mpnet),
+    "deberta-v2": ("encoder.layer", "attention.self", tap_deberta),
+    "deberta": ("encoder.layer", "attention.self", tap_deberta_v1),
 }

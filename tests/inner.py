@@ -14,7 +14,7 @@ from teachers.capture import Capture, States, Wanted
 LAYERS = 4
 EVERY = frozenset(range(LAYERS))
 ALL = Wanted(True, EVERY, EVERY, EVERY)
-NO_INTERFACE = ("mpnet", "deberta-v2")  # their one way to attend is eager
+NO_INTERFACE = ("mpnet", "deberta", "deberta-v2")  # their one way to attend is eager
 TEXTS = ["A dog runs.", "The old man is reading a book in the morning near the river.", "비를 기다린다"]
 
 

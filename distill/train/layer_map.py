@@ -94,6 +94,7 @@ def _explicit(pairs: Sequence[Sequence[int]], teacher: int, student: int, where:
                 where=where,
                 got=[theirs, ours],
                 expected=f"[teacher, student] with teacher 0 to {teacher - 1} and student 0 to {student - 1}",
+                hint="count layers from 0, or leave layer_map out: it is kept for a student cut from its teacher, else uniform",
             )
     learners = [ours for _, ours in pairs]
     if len(set(learners)) < len(learners):

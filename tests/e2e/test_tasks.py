@@ -601,3 +601,41 @@ def test_words_without_spaces_are_other_data(place, tmp_path, train):
         patch.setenv("DISTILL_CACHE", str(tmp_path / "empty"))
         train(tree, tmp_path / "new")
     assert weights(tmp_path / "run") == weights(tmp_path / "cached") == weights(tmp_path / "new") != apart
+
+
+# Every family, and the BiLSTM, through a whole training.
+
+
+@pytest.mark.parametrize("family", [family for family in tiny.FAMILIES if family != "albert"])
+def test_every_family_is_distilled_in_two_stages(family, tmp_path, train):
+    """Inner states, then predictions, with padded batches. Layers of ALBERT cannot be cut."""
+    tiny.write_classifier(tmp_path / "teacher", family=family, layers=3)
+    tree = recipe("classification", teacher={"model": str(tmp_path / "teacher"), "max_length": 64})
+    for stage in tree["stages"]:
+        stage |= {"max_steps": 2}
+    tree["stages"][0]["losses"] = ["attention_mse", "hidden_mse", "embedding_layer_mse", "minilm_v2"]
+    train(tree, tmp_path / "run")
+    stages = facts(tmp_path / "run", "training")["stages"]
+    assert [stage["layer_map"] for stage in stages] == [[[0, 0], [2, 1]], None]
+    assert {name for line in log(tmp_path / "run") for name in line.get("losses", ())} >= {
+        "attention_mse",
+        "minilm_v2",
+        "hard_label",
+    }
+    model, _ = load_head_student(tmp_path / "run" / "student", CLASSES["classification"])
+    assert model.config.model_type == family
+
+
+@pytest.mark.parametrize("kind", ["pairs", "multilabel", "regression"])
+def test_a_bilstm_of_every_task_of_texts(kind, tmp_path):
+    """Trained, exported, and the same to a plain session; pairs go through one encoder, side by side."""
+    task = TASKS[kind]
+    loss = SOFT.get(task, "logits_mse")
+    stage = {"losses": [loss], "max_steps": 4, **QUICK}
+    student = {"kind": "bilstm", "dim": 16, "hidden": 8}
+    tree = recipe(kind, student=student, stages=[stage], export={"presets": ["fp32", "fast"]})
+    tree["teacher"]["finetune"] = {"epochs": 0.2, **QUICK}
+    assert distill.run(tree, out=tmp_path / "run").passed
+    assert score(tmp_path / "run", "fp32") == pytest.approx(score(tmp_path / "run", "student"), abs=1e-6)
+    config = read(tmp_path / "run" / "student" / "config.json")
+    assert (config["model_type"], config["siamese"]) == ("distill-bilstm", kind == "pairs")

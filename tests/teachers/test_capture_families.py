@@ -6,12 +6,11 @@ import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inner import ALL, EVERY, LAYERS, built, eager, features, fresh, run
+from inner import ALL, LAYERS, built, eager, features, fresh, run
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from distill.errors import ModelError
-from teachers.capture import Capture, States, Wanted, attention_probabilities, shape_of
+from teachers.capture import States, Wanted, attention_probabilities, shape_of
 
 OUTPUT = {  # the module that gets softmax(scores) @ values, heads joined
     "distilbert": "transformer.layer.{}.attention.out_lin",
@@ -25,6 +24,10 @@ def real(tensor: Tensor, mask: Tensor) -> Tensor:
     return tensor.transpose(1, 2)[mask.bool()]
 
 
+MASKS_QUERIES = ("deberta", "deberta-v2", "modernbert")
+"""Families that mask queries too, or look from afar: rows of padding differ."""
+
+
 def check(model: Any, batch: dict[str, Tensor]) -> States:
     """Probabilities, hidden states and embeddings against what transformers itself reports of the eager model."""
     shape, mask = shape_of(model), batch["attention_mask"]
@@ -35,8 +38,11 @@ def check(model: Any, batch: dict[str, Tensor]) -> States:
     assert len(expected.attentions) == shape.layers
     for layer, probabilities in enumerate(expected.attentions):
         got = attention_probabilities(states.attention_scores[layer], mask, shape.windows[layer])
+        if getattr(model.config, "talking_head", False):  # what is reported is mixed once more, behind the softmax
+            mix = model.encoder.layer[layer].attention.self.head_weights_proj
+            got = mix(got.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         torch.testing.assert_close(real(got, mask), real(probabilities, mask), atol=1e-5, rtol=1e-5)
-        if shape.model_type not in ("deberta-v2", "modernbert"):  # these mask queries or look from afar: padded rows differ
+        if shape.model_type not in MASKS_QUERIES:
             torch.testing.assert_close(got, probabilities, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(states.embeddings, expected.hidden_states[0])
     hidden = [states.hidden_states[layer] for layer in range(shape.layers)]
@@ -63,6 +69,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "deberta: shared keys": ("deberta-v2", {"share_att_key": True, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]}),
     "deberta: one term": ("deberta-v2", {"relative_attention": True, "pos_att_type": ["p2c"], "norm_rel_ebd": "layer_norm"}),
     "deberta: no positions": ("deberta-v2", {"relative_attention": False}),
+    "deberta v1": ("deberta", {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0}),
+    "deberta v1: one term": ("deberta", {"relative_attention": True, "pos_att_type": ["c2p"], "type_vocab_size": 0}),
+    "deberta v1: no positions": ("deberta", {"type_vocab_size": 0}),
+    "deberta v1: talking heads": (
+        "deberta",
+        {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "talking_head": True, "type_vocab_size": 0},
+    ),
     "electra: narrow embeddings": ("electra", {"embedding_size": 16}),
     "modernbert: eager": ("modernbert", {"attn_implementation": "eager", "local_attention": 6}),
 }
@@ -125,17 +138,6 @@ def test_the_shape_is_what_the_states_have(family: str) -> None:
     assert (shape.heads, shape.head_dim) == (states.queries[0].shape[1], states.queries[0].shape[3]) == (4, 8)
     assert shape.vocabulary == built(family).get_input_embeddings().num_embeddings
     assert shape.windows == ((None, 4, 4, None) if family == "modernbert" else (None,) * 4)
-
-
-def test_what_a_family_cannot_give_is_refused() -> None:
-    model = of("deberta", type_vocab_size=0)
-    for wanted in (Wanted(attention_scores=frozenset({0})), Wanted(qkv=frozenset({0}))):
-        with pytest.raises(ModelError, match="embeddings and hidden_states, which it can give"):
-            Capture(model, wanted)
-    states = run(model, Wanted(True, EVERY), features())
-    expected = model(**features(), output_hidden_states=True).hidden_states
-    for got, hidden in zip([states.embeddings, *states.hidden_states.values()], expected, strict=True):
-        torch.testing.assert_close(got, hidden)
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

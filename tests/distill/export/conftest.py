@@ -80,7 +80,9 @@ def build_head(family: str, task: str, labels: int = 3) -> tuple[Any, Any]:
         from students.bilstm import BiLSTMConfig, build_bilstm
 
         sizes = {"embedding_dim": 24, "hidden_size": 16, "classifier_size": 20, "skip_token_ids": [2, 3]}
-        config = BiLSTMConfig(len(words), siamese=True, num_labels=labels, pad_token_id=0, sep_token_id=3, **sizes)
+        config = BiLSTMConfig(
+            len(words), siamese=True, num_labels=1 if task == "regression" else labels, pad_token_id=0, sep_token_id=3, **sizes
+        )
         return build_bilstm(config, seed=3), words
     kind = {"tokens": "TokenClassification", "spans": "QuestionAnswering"}.get(task, "SequenceClassification")
     config = tiny._config(family, 1, 32, 4, 64, len(words))
