@@ -39,6 +39,26 @@ def bpe():
     return wrapped(tokenizer)
 
 
+def bpe_of_words():
+    """With a mark at the end of words, as CLIP's has it."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=SPECIAL, end_of_word_suffix="</w>", show_progress=False)
+    tokenizer.train_from_iterator(tiny.SENTENCES, trainer)
+    return wrapped(tokenizer)
+
+
+def bpe_of_sentence_pieces():
+    """With a mark for spaces, as SentencePiece's BPE has it."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(tiny.SENTENCES, trainer)
+    return wrapped(tokenizer)
+
+
 def unigram():
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
@@ -65,7 +85,13 @@ def wordpiece():
     return base
 
 
-TOKENIZERS = {"WordPiece": wordpiece(), "BPE": bpe(), "Unigram": unigram()}
+TOKENIZERS = {
+    "WordPiece": wordpiece(),
+    "BPE": bpe(),
+    "BPE of words": bpe_of_words(),
+    "BPE of sentence pieces": bpe_of_sentence_pieces(),
+    "Unigram": unigram(),
+}
 KINDS = pytest.mark.parametrize("kind", TOKENIZERS)
 
 
