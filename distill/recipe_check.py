@@ -16,7 +16,7 @@ from .modelfolder import check_model_files, layers_of
 from .recipe import Recipe, SourceSpec
 from .recipe_check_augment import check_augment
 from .recipe_check_names import in_hub_cache, placed
-from .recipe_convention import convention_notes, engine_notes
+from .recipe_convention import convention_notes, engine_notes, map_notes
 from .recipe_load import Overrides, RecipeLike, load_recipe
 
 Check = Callable[[SourceSpec], list[DistillError]]
@@ -58,7 +58,7 @@ def check_recipe(recipe: RecipeLike, overrides: Overrides = (), *, given: Collec
     problems = [*_models(resolved, notes, given), *_data(resolved, notes, given), *_trackers(resolved)]
     problems += [*_parallel(resolved, notes), *_teaching(resolved, notes), *check_augment(resolved, notes)]
     problems += _measuring(resolved)
-    notes += [*convention_notes(resolved.stages), *engine_notes(resolved)]
+    notes += [*convention_notes(resolved.stages), *map_notes(resolved.stages), *engine_notes(resolved)]
     if problems:
         raise RecipeError(problems, f"recipe '{resolved.name}'")
     if importlib.util.find_spec("torch") is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .recipe_losses import INNER, TEXTBREWER
+from .recipe_losses import INNER, MAPPED, TEXTBREWER
 from .recipe_match import TEXTBREWER_ALONE, Match
 
 CLASSES = ("classification", "tokens", "spans")
@@ -63,6 +63,16 @@ def convention_notes(stages: Sequence[Any]) -> list[str]:
         for number, stage in enumerate(stages)
         if stage.convention == "textbrewer"
         and (names := [name for loss in stage.losses if (name := getattr(loss, "loss", loss.name)).startswith("attention")])
+    ]
+
+
+def map_notes(stages: Sequence[Any]) -> list[str]:
+    """Layer maps that no loss of their stage goes by."""
+    return [
+        f"stages.{number}.layer_map: no loss of this stage goes by a layer map, so it changes nothing: "
+        + ", ".join(loss.name for loss in stage.losses)
+        for number, stage in enumerate(stages)
+        if stage.layer_map is not None and not any(loss.name in MAPPED for loss in stage.losses)
     ]
 
 

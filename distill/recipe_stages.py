@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, model_validator
 
 from .recipe_base import Schema
 from .recipe_convention import stage_problem
-from .recipe_losses import MAPPED, RELATIONAL, LossSpec
+from .recipe_losses import RELATIONAL, LossSpec
 
 LayerMap = Literal["kept", "uniform", "top", "bottom", "skip", "last"]
 
@@ -39,7 +39,7 @@ class StageSpec(Schema):
             student with a bridge first becomes a good small copy of it, and is mapped to the teacher afterwards.
     """
 
-    name: str = Field(default="main", max_length=60, pattern=r"^\w[\w .-]*$")
+    name: str = Field(default="main", max_length=60, pattern=r"^[^\s./\\\x00-\x1f][^/\\\x00-\x1f]*$")
     losses: tuple[LossSpec, ...] = Field(min_length=1)
     convention: Literal["distill", "textbrewer"] = "distill"
     layer_map: LayerMap | Annotated[tuple[tuple[int, int], ...], Field(min_length=1)] | None = None
@@ -59,15 +59,6 @@ class StageSpec(Schema):
         problem = stage_problem(self.losses, self.convention)
         if problem:
             raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _of_use(self) -> StageSpec:
-        if self.layer_map is not None and not any(loss.name in MAPPED for loss in self.losses):
-            named = ", ".join(loss.name for loss in self.losses)
-            raise ValueError(
-                f"layer_map is of no use to {named}: leave it out (layer_map=null), or add one of {', '.join(sorted(MAPPED))}"
-            )
         return self
 
     @model_validator(mode="after")
@@ -94,13 +85,14 @@ class TrainSpec(Schema):
             `data.select`; `translation_accuracy` how many dev sentences of `data.parallel` (or, where there are any, of the
             translation sets in `data.select`) find their translation, mean over languages and both ways. `task_metric`
             (accuracy, F1, ...) is the default of labelled tasks. `loss` is the dev loss; a stage without a loss on the student's
-            vectors or predictions is always chosen by it, since they say nothing yet.
+            vectors or predictions is chosen by it in place of agreement or task metric, since they say nothing yet.
         store_states: what losses between inner states need of the teacher is computed once per row of tokens and kept in the
             cache in these numbers, unpadded, so that no step runs the teacher; the size is told, and checked against the
             disk, before. fp16 takes half the space and rounds to 11 bits. None runs the teacher beside the student.
         evaluate_every: in epochs if below or equal to 1, else in steps.
         patience: stop after this many evaluations without a better one; None never stops early.
         gradient_accumulation: batches per optimizer step.
+        max_grad_norm: longer gradients are scaled down to this length; None leaves them as they are.
         dropout: of the student while it trains; None keeps the model's own. A student that copies a fixed function has
             no labels to overfit, so none is the default.
         report_to: trackers that transformers knows (tensorboard, wandb, ...).
@@ -118,5 +110,5 @@ class TrainSpec(Schema):
     gradient_accumulation: int = Field(default=1, ge=1)
     dropout: float | None = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
     report_to: tuple[str, ...] = ()

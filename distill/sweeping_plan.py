@@ -39,7 +39,7 @@ class Planned:
 
 
 def plan_sweep(recipe: RecipeLike, axes: Axes, max_runs: int) -> tuple[Recipe, list[Planned]]:
-    """The base recipe with what is the same in all runs, and every combination, the last place varying fastest.
+    """The recipe of the first combination, and every combination, the last place varying fastest.
 
     Raises:
         UserError: a place is malformed, named twice or without values, nothing varies, or there are too many combinations.
@@ -62,7 +62,7 @@ def plan_sweep(recipe: RecipeLike, axes: Axes, max_runs: int) -> tuple[Recipe, l
             expected=f"at most {max_runs}",
             hint="fewer values, or a higher --max-runs",
         )
-    base = load_recipe(recipe, fixed)
+    base = load_recipe(recipe, {path: values[0] for path, values in places.items()})  # without them it need not be a recipe
     planned: list[Planned] = []
     problems: list[DistillError] = []
     labels = _labels(varying)

@@ -132,6 +132,12 @@ def unknown_rate(tokenizer: Any, texts: Iterable[str]) -> float:
     Raises:
         DataError: the texts have no token.
     """
+    seen, found = _unknown(tokenizer, texts)
+    return found / seen
+
+
+def _unknown(tokenizer: Any, texts: Iterable[str]) -> tuple[int, int]:
+    """Tokens of the texts, and how many are the unknown one."""
     backend = _backend(tokenizer)
     model = read_pieces(backend).data["model"]
     unknown = model.get("unk_id") if model["type"] == "Unigram" else backend.token_to_id(model.get("unk_token") or "")
@@ -142,7 +148,7 @@ def unknown_rate(tokenizer: Any, texts: Iterable[str]) -> float:
             found += sum(index == unknown for index in encoding.ids)
     if not seen:
         raise DataError("there is no text to count unknown tokens in", got="no token")
-    return found / seen
+    return seen, found
 
 
 def trimming_facts(before: Any, after: Any, texts: Iterable[str]) -> dict[str, Any]:
@@ -159,15 +165,14 @@ def trimming_facts(before: Any, after: Any, texts: Iterable[str]) -> dict[str, A
     Raises:
         DataError: the texts have no token.
     """
-    found = list(texts)
-    counts = [sum(len(ids) for ids in one(found, add_special_tokens=False)["input_ids"]) for one in (before, after)]
-    rates = [unknown_rate(one, found) for one in (before, after)]
+    shown = list(texts)
+    (old, old_unknown), (new, new_unknown) = (_unknown(one, shown) for one in (before, after))
     return {
         "pieces": len(after),
         "of": len(before),
-        "unknown": rates[1],
-        "unknown_before": rates[0],
-        "longer": counts[1] / max(1, counts[0]),
+        "unknown": new_unknown / new,
+        "unknown_before": old_unknown / old,
+        "longer": new / old,
     }
 
 

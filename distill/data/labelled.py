@@ -219,7 +219,7 @@ def _stored_names(table: Table, columns: LabelledColumns) -> Sequence[str] | Non
     """The names that a hub data set keeps for the numbers in its label column, if it does."""
     names = getattr(table, "class_names", None)
     found: Sequence[str] | None = names(columns.positions[-1]) if names is not None and columns.labelled else None
-    return found
+    return None if found is None else tuple(unicodedata.normalize("NFC", name) for name in found)
 
 
 def _labels(task: TextTask, found: list[Any], given: Sequence[str] | None, where: str) -> tuple[np.ndarray | None, LabelSet]:

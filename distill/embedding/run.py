@@ -140,7 +140,7 @@ class EmbeddingRun:
         student = make_student(self.recipe, self.teacher, self.start)  # fails in the first second where they do not fit
         check_student(self.recipe, self.lead, self.start, student, loaded=headless)
         reads, known = int(student.model.max_seq_length or 0), self.teacher.max_length
-        if self.recipe.student.max_length is None and known is not None and reads < known:
+        if self.tuned is None and self.recipe.student.max_length is None and known is not None and reads < known:
             note(
                 f"student: it reads at most {reads} tokens, all that its start model has positions for; the teacher reads {known}"
             )

@@ -32,7 +32,7 @@ from ..progress import note, track
 from ..recipe import Recipe
 from ..rundir import RunDir, versions
 from ..signals import JoinedSignals, Rows, Signals
-from ..train.engine import TrainingData, train_student
+from ..train.engine import TrainingData, chosen_by, train_student
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -148,7 +148,9 @@ class StudentTraining:
     def _inputs(self) -> dict[str, Any]:
         """What decides the weights."""
         recipe, models = self.recipe, self.models
+        chosen = [chosen_by(recipe, stage) for stage in recipe.stages]
         return {
+            **({"chosen_by": chosen} if "loss" in chosen else {}),
             "seed": recipe.seed,
             "start": models.start_key,
             "teacher": {

@@ -226,7 +226,8 @@ def training_section(report: Report, log: Sequence[LogLine]) -> Section:
     """The stages of training and their curves."""
     train = report.recipe.get("train")
     value = train.get("select_by") if isinstance(train, dict) else None
-    select_by = value if isinstance(value, str) else None
+    chosen = [stage.select_by for stage in report.training.stages if stage.select_by]  # what was asked need not fit every stage
+    select_by = chosen[-1] if chosen else value if isinstance(value, str) else None
     caption = tell(
         "First the dev metric that chooses the checkpoint, then every term of the loss with its weight. "
         "Dashed lines part the stages."

@@ -79,7 +79,8 @@ class Training:
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages],
             "train": recipe.train.model_dump(mode="json"),
             "data": trained_on(folder),
-            "features": {name: getattr(recipe.data, name) for name in ("stride", "answer_unit")},
+            "stride": recipe.data.stride,
+            **({"answer_unit": recipe.data.answer_unit} if recipe.task == "spans" else {}),
             "torch": versions().get("torch"),
         }
         place = folder.work / fingerprint(inputs)

@@ -81,7 +81,7 @@ def trainer_arguments(
         warmup_steps=max(1, math.ceil(steps * stage.warmup)) if stage.warmup else 0,
         lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
         weight_decay=spec.weight_decay,
-        max_grad_norm=spec.max_grad_norm,
+        max_grad_norm=spec.max_grad_norm or 0.0,  # 0 clips nothing
         seed=recipe.seed,
         data_seed=recipe.seed,
         bf16=precision == "bf16",

@@ -106,7 +106,7 @@ def train_student(
     waiting = [before_teacher] if before_teacher is not None else []
 
     def plan(stage: StageSpec) -> StagePlan:
-        goal, select_by = data, _select_by(recipe, stage)
+        goal, select_by = data, chosen_by(recipe, stage)
         if stage.toward == "start":
             assert start is not None, "the pipeline gives the start model's embeddings where a stage asks for them"
             goal = start
@@ -180,14 +180,14 @@ def _language_draw(recipe: Recipe, pairs: Translations | None) -> GroupDraw | No
     return GroupDraw(pairs.train_languages, wanted, recipe.seed)
 
 
-def _select_by(recipe: Recipe, stage: StageSpec) -> str:
+def chosen_by(recipe: Recipe, stage: StageSpec) -> str:
     """The dev metric that chooses a stage's checkpoint.
 
     A stage without a loss on the student's vectors is judged by its loss: they need not say anything yet (MiniLM v2 leaves
-    what follows the last layer's queries, keys and values as it was). Labelled pairs judge the finished student; on the way to
-    the start model its bridge is not there yet.
+    what follows the last layer's queries, keys and values as it was), unless the recipe asks for labelled sets. Those judge the
+    finished student; on the way to the start model its bridge is not there yet.
     """
-    if not any(loss.name in VECTOR for loss in stage.losses):
-        return "loss"
     labelled = recipe.train.select_by in ("sts_spearman", "translation_accuracy")
+    if not labelled and not any(loss.name in VECTOR for loss in stage.losses):
+        return "loss"
     return "agreement_spearman" if stage.toward == "start" and labelled else recipe.train.select_by

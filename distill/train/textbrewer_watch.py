@@ -98,7 +98,7 @@ class Watch:
             GateError: the gradient is not finite; the weights are still those of the step before.
         """
         weights = self.plan.objective.parameters()
-        self.norm = float(nn.utils.clip_grad_norm_(weights, self.arguments.max_grad_norm))
+        self.norm = float(nn.utils.clip_grad_norm_(weights, self.arguments.max_grad_norm or float("inf")))
         if not math.isfinite(self.norm):
             raise GateError(
                 "the gradient is not a finite number",

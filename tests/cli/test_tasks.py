@@ -91,11 +91,7 @@ CASES = {
     ),
     "relation heads that do not divide": (
         "tinybert-task",
-        [
-            "student={kind: tiny, layers: 2, hidden: 24, heads: 4}",
-            "stages.0.losses=[{name: minilm_v2, relation_heads: 5}]",
-            "stages.0.layer_map=null",
-        ],
+        ["student={kind: tiny, layers: 2, hidden: 24, heads: 4}", "stages.0.losses=[{name: minilm_v2, relation_heads: 5}]"],
         ["5 relation heads", "32 and 24", "1, 2, 4, 8"],
     ),
     "layer map out of range": (

@@ -115,3 +115,13 @@ def test_mistakes_of_every_combination_are_told_at_once():
     assert "layers-1" in str(caught.value)
     with pytest.raises(RecipeError, match="studnet"):
         plan_sweep("quickstart", ["studnet.layers=2,3"], 64)
+
+
+def test_what_varies_may_be_what_makes_it_a_recipe():
+    """Without layers, or without their number of heads, a small student is none."""
+    axes = ["student.size=null", "student.hidden=24", "student.heads=4", "student.layers=4,6"]
+    base, planned = plan_sweep("minilm-v2", axes, 10)
+    assert [run.recipe.student.layers for run in planned] == [4, 6]
+    assert base.name == "minilm-v2"
+    _, planned = plan_sweep("tinybert-general", ["stages.0.losses=[attention_mse],[minilm_v2]"], 10)
+    assert len(planned) == 2

@@ -204,3 +204,12 @@ def test_a_small_student_that_cannot_be_built(student, told):
     problem = only(f"student={student}")
     assert problem.where == "student"
     assert told in str(problem)
+
+
+@pytest.mark.parametrize("name", ["내 단계 1", "stage 1: inner", "inner+soft", "inner (general)", "2"])
+def test_names_that_a_stage_may_have(name):
+    assert load_recipe("quickstart", {"stages.0.name": name}).stages[0].name == name
+
+
+def test_gradients_may_be_left_as_they_are():
+    assert load_recipe("quickstart", ["train.max_grad_norm=null"]).train.max_grad_norm is None

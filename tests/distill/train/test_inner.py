@@ -19,6 +19,7 @@ from distill.losses.ckd import layer_pair, layer_triple, word_pair, word_triple
 from distill.losses.gram import fsp, nst
 from distill.losses.hidden import hidden_cosine, hidden_mse, pkd
 from distill.losses.minilm import minilm_v1, minilm_v2
+from distill.recipe_convention import map_notes
 from distill.recipe_losses import INNER
 from distill.recipe_stages import StageSpec
 from distill.train.inner import InnerTeacher
@@ -202,9 +203,10 @@ def test_minilm_needs_no_map():
 
 
 @pytest.mark.parametrize("losses", [["minilm_v2"], ["embedding_layer_mse"], ["embedding_cosine"], ["kl_divergence"]])
-def test_a_map_that_nothing_asks_for_is_refused(losses):
-    with pytest.raises(ValueError, match=f"layer_map is of no use to {losses[0]}: leave it out"):
-        spec(*losses, layer_map="top")
+def test_a_map_that_nothing_goes_by_is_told(losses):
+    (told,) = map_notes([spec("hidden_mse", layer_map="top"), spec(*losses), spec(*losses, layer_map="top")])
+    assert told.startswith("stages.2.layer_map: no loss of this stage goes by a layer map")
+    assert losses[0] in told
 
 
 @pytest.mark.parametrize("name", ["attention_kl", "minilm_v1", "attention_mse"])

@@ -180,9 +180,9 @@ def test_the_best_copy_is_what_the_bridge_is_fitted_to(go, monkeypatch):
 
 def test_labelled_pairs_judge_the_finished_student_alone():
     found = recipe([COPY, MAP], select_by="sts_spearman")
-    assert [engine._select_by(found, stage) for stage in found.stages] == ["agreement_spearman", "sts_spearman"]
+    assert [engine.chosen_by(found, stage) for stage in found.stages] == ["agreement_spearman", "sts_spearman"]
     found = recipe([COPY, MAP], select_by="agreement_cosine")
-    assert [engine._select_by(found, stage) for stage in found.stages] == ["agreement_cosine", "agreement_cosine"]
+    assert [engine.chosen_by(found, stage) for stage in found.stages] == ["agreement_cosine", "agreement_cosine"]
 
 
 @pytest.mark.parametrize(("stage", "step"), [("copy", 6), ("map", 2), ("map", 5)])
