@@ -33,6 +33,7 @@ TINYBERT = two_stages(INNER, MIXED)
 MINILM6 = {"kind": "layers", "from": "MODELS/minilm", "layers": 6, "vocabulary": {}}
 MINILM6_EN = {**MINILM6, "vocabulary": {"languages": ["en"]}}
 BILSTM = {"kind": "bilstm", "dim": 300, "hidden": 150}
+BILSTM_TRIMMED = {**BILSTM, "vocabulary": {}}
 E5_CUT = {"kind": "layers", "from": "teacher", "layers": 4, "vocabulary": {}}
 LSTM_PLAIN = [stage([HARD], 8, 1e-3)]
 LSTM_KD = [stage(["logits_mse"], 8, 1e-3)]
@@ -131,8 +132,8 @@ def _others() -> dict[str, dict[str, Any]]:
         "nsmc-cut4-labels": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": PLAIN},
         "nsmc-cut4-kd": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": BOTH},
         "nsmc-cut4-tinybert": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": two_stages(INNER, MIXED)},
-        "nsmc-bilstm-labels": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_PLAIN},
-        "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM, "stages": LSTM_KD},
+        "nsmc-bilstm-labels": {"set": "nsmc", "teacher": "e5", "student": BILSTM_TRIMMED, "stages": LSTM_PLAIN},
+        "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM_TRIMMED, "stages": LSTM_KD},
         # entities and answers
         "wnut-cut3-labels": {"set": "wnut", "teacher": "minilm", "student": CUT3, "stages": [stage([HARD], 6, 1e-4)]},
         "wnut-cut3-tinybert": {
