@@ -11,7 +11,7 @@ from students.build import Student, build_student
 from students.spec import BiLSTMSpec, StaticSpec
 from students.static import build_static
 from students.vocabulary import trim
-from teachers.capture import encoder_of, shape_of
+from teachers.capture import encoder_of
 from teachers.ensemble import AnyTeacher
 from teachers.fingerprint import tokenizer_sha256
 from teachers.heads import load_masked_lm
@@ -21,7 +21,7 @@ from .errors import ModelError
 from .progress import track
 from .recipe import Recipe
 from .recipe_losses import MASKED_LM, STATES
-from .train.compared import check_captured, check_states
+from .train.compared import check_models
 from .train.inner import InnerTeacher
 from .train.layer_map import kept_layers
 
@@ -110,10 +110,8 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
                 expected="one tokenizer, and a student with layers",
                 hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
             )
-        theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
         kept = kept_layers(recipe.student, student.layers)
-        pairs = check_states(stage, theirs, ours, kept=kept, where=f"stages.{number}")
-        check_captured(stage, teacher.model, student.model, pairs)
+        check_models(stage, teacher.model, student.model, kept=kept, where=f"stages.{number}")
         if loaded and any(loss.name in MASKED_LM for loss in wanted):
             raise ModelError(
                 "the masked-LM head of a teacher is read from its folder",

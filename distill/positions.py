@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 
+def shorter_words(asked: int | None, student: int | None, teacher: int | None) -> str | None:
+    """That a student reads less than its teacher because its start model has no more positions, in words; None where it does not.
+
+    Args:
+        asked: `student.max_length` of the recipe; who asks for less has it.
+        student, teacher: their longest inputs in tokens; None: nothing limits it.
+    """
+    if asked is not None or student is None or teacher is None or student >= teacher:
+        return None
+    return f"it reads at most {student} tokens, all that its start model has positions for; the teacher reads {teacher}"
+
+
 def position_limit(encoder: Any) -> int | None:
     """The longest input, in tokens, that a transformers encoder has positions for; None where nothing limits it.
 

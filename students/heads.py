@@ -41,7 +41,6 @@ class HeadStudent:
         layers: 0-based layers of the start model that were kept; empty where none was cut.
         source_layers: layers of the start model.
         ids: the start model's id of each of the student's token ids, int64, where the vocabulary was trimmed, else None.
-        facts: more about it for the report.
     """
 
     model: Any
@@ -51,7 +50,6 @@ class HeadStudent:
     layers: list[int] = field(default_factory=list)
     source_layers: int = 0
     ids: Tensor | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def build_head_student(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
@@ -80,6 +80,27 @@ class LayersSpec(_Spec):
         return value
 
 
+Size = Literal["4x312", "6x384", "6x768"]
+
+
+def shape_problem(size: str | None, layers: int | None, hidden: int | None, heads: int | None) -> str | None:
+    """Why these are no shape of a small encoder, in words; None where they are one.
+
+    Args:
+        size: by name, in place of the numbers.
+        layers, hidden, heads: the numbers, all three.
+    """
+    if size is not None:
+        given = (layers, hidden, heads) != (None, None, None)
+        return "a size and numbers of its own exclude each other: leave out size, or layers, hidden and heads" if given else None
+    if layers is None or hidden is None or heads is None:
+        return f"a small encoder needs a size ({', '.join(get_args(Size))}), or layers, hidden and heads"
+    if heads and hidden % heads:
+        near = ", ".join(str(count) for count in range(1, min(hidden, 32) + 1) if hidden % count == 0)
+        return f"the heads do not divide the width: hidden {hidden}, heads {heads}; heads that do: {near}"
+    return None
+
+
 class TinySpec(_Spec):
     """A small transformer of the teacher's family, made anew.
 
@@ -92,7 +113,7 @@ class TinySpec(_Spec):
     """
 
     kind: Literal["tiny"]
-    size: Literal["4x312", "6x384", "6x768"] | None = None
+    size: Size | None = None
     layers: StrictInt | None = Field(default=None, ge=1)
     hidden: StrictInt | None = Field(default=None, ge=8)
     heads: StrictInt | None = Field(default=None, ge=1)
@@ -104,14 +125,9 @@ class TinySpec(_Spec):
 
     @model_validator(mode="after")
     def _shape(self) -> TinySpec:
-        numbers = (self.layers, self.hidden, self.heads)
-        if self.size is not None and numbers != (None, None, None):
-            raise ValueError("a size and numbers of its own exclude each other: leave out size, or layers, hidden and heads")
-        if self.size is None and None in numbers:
-            raise ValueError("a small encoder needs a size (4x312, 6x384, 6x768), or layers, hidden and heads")
-        if self.hidden is not None and self.heads is not None and self.hidden % self.heads:
-            near = ", ".join(str(count) for count in range(1, min(self.hidden, 32) + 1) if self.hidden % count == 0)
-            raise ValueError(f"heads must divide hidden: {self.heads} heads, hidden {self.hidden}; heads that do: {near}")
+        problem = shape_problem(self.size, self.layers, self.hidden, self.heads)
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
 

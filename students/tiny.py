@@ -12,7 +12,7 @@ from torch import nn
 
 from distill.errors import ModelError, nearest
 
-from .spec import TinySpec
+from .spec import TinySpec, shape_problem
 from .start import Started, project_embeddings, start_from
 
 __all__ = ["FAMILIES", "PRESETS", "Started", "build_tiny", "project_embeddings", "start_from", "tiny_config"]
@@ -111,17 +111,19 @@ def _shape(
     preset: str | None, layers: int | None, hidden: int | None, heads: int | None, intermediate: int | None
 ) -> tuple[int, int, int, int]:
     """(layers, hidden, heads, intermediate), all given."""
+    if preset is not None and preset not in PRESETS:
+        raise ModelError(
+            "there is no such size", where="size", got=preset, expected=", ".join(PRESETS), hint=nearest(preset, PRESETS)
+        )
+    problem = shape_problem(preset, layers, hidden, heads)
+    if problem is not None:
+        raise ModelError(problem)
     if preset is not None:
-        if preset not in PRESETS:
-            raise ModelError(
-                "there is no such size", where="size", got=preset, expected=", ".join(PRESETS), hint=nearest(preset, PRESETS)
-            )
-        if (layers, hidden, heads) != (None, None, None):
-            raise ModelError("a size and numbers of its own exclude each other", got=f"{preset} and layers, hidden or heads")
         known = PRESETS[preset]
         return (*known[:3], known[3] if intermediate is None else intermediate)
-    if layers is None or hidden is None or heads is None:
-        raise ModelError("a small encoder needs a size, or layers, hidden and heads", expected=f"one of {', '.join(PRESETS)}")
+    assert layers is not None, "a shape without a problem has all three"
+    assert hidden is not None
+    assert heads is not None
     usual = next((row[3] for row in PRESETS.values() if row[:3] == (layers, hidden, heads)), 4 * hidden)
     return layers, hidden, heads, usual if intermediate is None else intermediate
 
@@ -130,11 +132,6 @@ def _check(like: Any, shape: tuple[int, int, int, int], vocab_size: int | None) 
     _, hidden, heads, _ = shape
     if min(shape) < 1:
         raise ModelError("these numbers must be at least 1", got=f"layers, hidden, heads, intermediate = {shape}")
-    if hidden % heads:
-        near = ", ".join(str(n) for n in range(1, hidden + 1) if hidden % n == 0 and n <= 32)
-        raise ModelError(
-            "the heads do not divide the width", got=f"hidden {hidden}, heads {heads}", expected=f"heads among {near}"
-        )
     if like.model_type == "modernbert" and (hidden // heads) % 2:
         raise ModelError(
             "ModernBERT turns pairs of numbers by position, so a head needs an even width",

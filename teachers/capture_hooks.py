@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,14 @@ See = Callable[[nn.Module, AttentionCall], None]
 Tap = Callable[[nn.Module, See], Callable[[], None]]  # (attention module, listener) -> what takes the listener away again
 
 
-def _hear_projections(module: nn.Module, names: tuple[str, str, str], kept: dict[str, Tensor]) -> list[Any]:
-    """Keep the first output of the query, key and value projection in every call of `module`; returns the hooks."""
+def _hear_projections(module: nn.Module, names: Mapping[str, str], kept: dict[str, Tensor]) -> list[Any]:
+    """Keep the first output of some modules inside `module` in every call of it; returns the hooks.
+
+    Args:
+        module: of attention.
+        names: key in `kept` -> name of the module.
+        kept: gets the outputs; what an interrupted pass has left is dropped.
+    """
 
     def keep(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, args: Any, output: Tensor) -> None:
@@ -41,10 +47,41 @@ def _hear_projections(module: nn.Module, names: tuple[str, str, str], kept: dict
         return hook
 
     def clear(_: nn.Module, args: Any) -> None:
-        kept.clear()  # what an interrupted pass has left
+        kept.clear()
 
     hooks = [module.register_forward_pre_hook(clear)]
-    return hooks + [module.get_submodule(name).register_forward_hook(keep(key)) for key, name in zip("qkv", names, strict=True)]
+    return hooks + [module.get_submodule(name).register_forward_hook(keep(key)) for key, name in names.items()]
+
+
+def _hear_bias(module: nn.Module, method: str, kept: dict[str, Tensor]) -> None:
+    """Keep as `bias` what a method of this one module returns: with dropout on, calling it again would give another.
+
+    Args:
+        module: of attention; gets a method of its own, which `delattr` takes away.
+        method: its name; makes what relative positions add to the scores.
+        kept: gets it, where it is a tensor.
+    """
+    bias_of = getattr(type(module), method)
+
+    def wrapped(self: nn.Module, *args: Any, **options: Any) -> Any:
+        bias = bias_of(self, *args, **options)
+        if isinstance(bias, Tensor):
+            kept["bias"] = bias
+        return bias
+
+    setattr(module, method, types.MethodType(wrapped, module))
+
+
+def _undo(hooks: Sequence[Any], module: nn.Module, method: str | None = None) -> Callable[[], None]:
+    """What takes hooks, and a method of `_hear_bias`, away again."""
+
+    def undo() -> None:
+        for hook in hooks:
+            hook.remove()
+        if method is not None:
+            delattr(module, method)
+
+    return undo
 
 
 def _split_heads(states: Tensor, heads: int) -> Tensor:
@@ -66,29 +103,13 @@ def tap_mpnet(module: nn.Module, see: See) -> Callable[[], None]:
 
         see(called, AttentionCall(queries, keys, values, scores))
 
-    hooks = [*_hear_projections(module, ("q", "k", "v"), kept), module.register_forward_hook(finish, with_kwargs=True)]
-
-    def undo() -> None:
-        for hook in hooks:
-            hook.remove()
-
-    return undo
+    heard = _hear_projections(module, {"q": "q", "k": "k", "v": "v"}, kept)
+    return _undo([*heard, module.register_forward_hook(finish, with_kwargs=True)], module)
 
 
 def tap_deberta(module: nn.Module, see: See) -> Callable[[], None]:
-    """Listen to DeBERTa's attention: QK^T / sqrt(d * terms) plus what it adds for relative positions.
-
-    That term is had by wrapping the bound method of this one module that makes it: with dropout on, making it again
-    would give another.
-    """
+    """Listen to DeBERTa's attention: QK^T / sqrt(d * terms) plus what it adds for relative positions."""
     kept: dict[str, Tensor] = {}
-    bias_of = type(module).disentangled_attention_bias
-
-    def wrapped(self: nn.Module, *args: Any, **options: Any) -> Any:
-        bias = bias_of(self, *args, **options)
-        if isinstance(bias, Tensor):
-            kept["bias"] = bias
-        return bias
 
     def finish(called: nn.Module, args: Any, output: Any) -> None:
         heads, terms = module.num_attention_heads, 1 + len({"c2p", "p2c"} & set(module.pos_att_type))
@@ -101,16 +122,10 @@ def tap_deberta(module: nn.Module, see: See) -> Callable[[], None]:
 
         see(called, AttentionCall(queries, keys, values, scores))
 
-    module.disentangled_attention_bias = types.MethodType(wrapped, module)
-    names = ("query_proj", "key_proj", "value_proj")
-    hooks = [*_hear_projections(module, names, kept), module.register_forward_hook(finish)]
-
-    def undo() -> None:
-        for hook in hooks:
-            hook.remove()
-        del module.disentangled_attention_bias
-
-    return undo
+    method = "disentangled_attention_bias"
+    _hear_bias(module, method, kept)
+    heard = _hear_projections(module, {"q": "query_proj", "k": "key_proj", "v": "value_proj"}, kept)
+    return _undo([*heard, module.register_forward_hook(finish)], module, method)
 
 
 def tap_deberta_v1(module: nn.Module, see: See) -> Callable[[], None]:
@@ -119,20 +134,10 @@ def tap_deberta_v1(module: nn.Module, see: See) -> Callable[[], None]:
     Scores are QK^T / sqrt(d * terms) plus what relative positions add, through the projection between heads if there is one.
     """
     kept: dict[str, Tensor] = {}
-    bias_of = type(module).disentangled_att_bias
-
-    def wrapped(self: nn.Module, *args: Any, **options: Any) -> Any:
-        bias = bias_of(self, *args, **options)
-        if isinstance(bias, Tensor):
-            kept["bias"] = bias
-        return bias
-
-    def keep(_: nn.Module, args: Any, output: Tensor) -> None:
-        kept.setdefault("all", output)
 
     def finish(called: nn.Module, args: Any, output: Any) -> None:
         split = module.transpose_for_scores
-        queries, keys, values = split(kept.pop("all")).chunk(3, dim=-1)
+        queries, keys, values = split(kept.pop("qkv")).chunk(3, dim=-1)
         queries, values = queries + split(module.q_bias[None, None]), values + split(module.v_bias[None, None])
         bias, terms = kept.pop("bias", None), 1 + len(module.pos_att_type)
 
@@ -144,16 +149,7 @@ def tap_deberta_v1(module: nn.Module, see: See) -> Callable[[], None]:
 
         see(called, AttentionCall(queries, keys, values, scores))
 
-    def clear(_: nn.Module, args: Any) -> None:
-        kept.clear()
-
-    module.disentangled_att_bias = types.MethodType(wrapped, module)
-    hooks = [module.register_forward_pre_hook(clear), module.in_proj.register_forward_hook(keep)]
-    hooks.append(module.register_forward_hook(finish))
-
-    def undo() -> None:
-        for hook in hooks:
-            hook.remove()
-        del module.disentangled_att_bias
-
-    return undo
+    method = "disentangled_att_bias"
+    _hear_bias(module, method, kept)
+    heard = _hear_projections(module, {"qkv": "in_proj"}, kept)
+    return _undo([*heard, module.register_forward_hook(finish)], module, method)

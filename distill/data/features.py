@@ -66,6 +66,11 @@ class TextFeatures:
         self._labels = _label_array(examples.labels)
         self.lengths = self._ids.lengths
 
+    @property
+    def unread(self) -> dict[str, int]:
+        """How much of the examples is not read, by what it is."""
+        return {"texts are cut": self.truncated}
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -87,6 +87,11 @@ class SpanFeatures:
         self.cls_positions = np.array([int(np.argmax(row == cls_id)) for row in ids], dtype=np.int32)
         self.starts, self.ends = self._positions(examples)
 
+    @property
+    def unread(self) -> dict[str, int]:
+        """How much of the examples is not read, by what it is."""
+        return {"questions are cut": self.cut_questions, "answers lie in no window": self.lost}
+
     def __len__(self) -> int:
         return len(self.lengths)
 

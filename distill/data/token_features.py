@@ -72,6 +72,11 @@ class TokenFeatures:
             None if examples.tags is None else Ragged(self._token_tags(row, tags) for row, tags in enumerate(examples.tags))
         )
 
+    @property
+    def unread(self) -> dict[str, int]:
+        """How much of the examples is not read, by what it is."""
+        return {"words are not read": self.truncated}
+
     def __len__(self) -> int:
         return len(self.lengths)
 

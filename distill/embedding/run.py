@@ -26,6 +26,7 @@ from ..given import given_sentences, given_sets, given_teacher, source_facts, so
 from ..locating import locate_model
 from ..making import check_student, make_student
 from ..mapped import Joined, give_back
+from ..positions import shorter_words
 from ..processes import first, leads, total
 from ..progress import note
 from ..proving import Encoder, Proof
@@ -139,11 +140,9 @@ class EmbeddingRun:
         headless = self.given["teacher"] or self.recipe.teacher.finetune is not None
         student = make_student(self.recipe, self.teacher, self.start)  # fails in the first second where they do not fit
         check_student(self.recipe, self.lead, self.start, student, loaded=headless)
-        reads, known = int(student.model.max_seq_length or 0), self.teacher.max_length
-        if self.tuned is None and self.recipe.student.max_length is None and known is not None and reads < known:
-            note(
-                f"student: it reads at most {reads} tokens, all that its start model has positions for; the teacher reads {known}"
-            )
+        told = shorter_words(self.recipe.student.max_length, student.model.max_seq_length, self.teacher.max_length)
+        if told and self.tuned is None:
+            note(f"student: {told}")
 
     def _teacher_facts(self) -> dict[str, Any]:
         if isinstance(self.teacher, EnsembleTeacher):

@@ -15,7 +15,6 @@ from students.cost import count_parameters
 from students.load import load as load_student
 from students.search import SENTENCES, search_layers
 from students.spec import LayersSpec
-from students.vocabulary import trimming_facts, trimming_words
 from teachers.ensemble import AnyTeacher
 from teachers.load import Teacher, as_teacher
 from teachers.precision import Precision
@@ -33,6 +32,7 @@ from ..recipe import Recipe
 from ..rundir import RunDir, versions
 from ..signals import JoinedSignals, Rows, Signals
 from ..train.engine import TrainingData, chosen_by, train_student
+from ..trimming import told_trimming
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -202,8 +202,7 @@ class StudentTraining:
     def _student_facts(self, student: Student, dev: Sequence[str]) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if getattr(self.recipe.student, "vocabulary", None) is not None:
-            more["vocabulary"] = trimming_facts(self.models.start.tokenizer, student.model.tokenizer, dev)
-            note(f"student: {trimming_words(more['vocabulary'])}")
+            more["vocabulary"] = told_trimming(self.models.start.tokenizer, student.model.tokenizer, dev)
         return {
             **more,
             "kind": self.recipe.student.kind,

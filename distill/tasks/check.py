@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from students.heads import HeadStudent
-from teachers.capture import encoder_of, shape_of
 from teachers.heads import HeadModel
 
 from ..errors import ModelError
@@ -11,7 +10,7 @@ from ..positions import position_limit
 from ..recipe import BY_TOKEN, Recipe
 from ..recipe_losses import COMPARING, STATES
 from ..recipe_stages import StageSpec
-from ..train.compared import check_captured, check_states
+from ..train.compared import check_models
 from ..train.layer_map import kept_layers
 from ..train.textbrewer_guards import check_stage
 from .teacher import same_tokens
@@ -73,5 +72,4 @@ def _check_layers(
             where=f"{where}.losses",
             hint="use logits_mse, kl_divergence or hard_label",
         )
-    theirs, ours = shape_of(encoder_of(teacher.model)), shape_of(encoder_of(student.model))
-    check_captured(stage, teacher.model, student.model, check_states(stage, theirs, ours, kept=kept, where=where))
+    check_models(stage, teacher.model, student.model, kept=kept, where=where)

@@ -37,13 +37,7 @@ def cut_note(features: Any, max_length: int) -> str | None:
         features: of `features_of`.
         max_length: the model's longest input in tokens.
     """
-    counts = {
-        "texts are cut": getattr(features, "truncated", 0) if not hasattr(features, "word_rows") else 0,
-        "words are not read": getattr(features, "truncated", 0) if hasattr(features, "word_rows") else 0,
-        "questions are cut": getattr(features, "cut_questions", 0),
-        "answers lie in no window": getattr(features, "lost", 0),
-    }
-    found = [f"{count:,} {what}" for what, count in counts.items() if count]
+    found = [f"{count:,} {what}" for what, count in features.unread.items() if count]
     return f"{', '.join(found)}: inputs have at most {max_length} tokens" if found else None
 
 

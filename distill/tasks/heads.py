@@ -75,8 +75,6 @@ class Heads:
         if spec.finetune is not None and self.order is not None:
             reorder_head(self.teacher.model, self.order, labels)
             self.teacher.labels, self.order = labels.names, None
-        for head in (first, *others):
-            read_as(head.model, recipe.task)
         name = recipe.student.start
         self.start = first
         if name != "teacher":
@@ -144,6 +142,7 @@ class Heads:
         }
 
         def work() -> dict[str, Any]:
+            read_as(teacher.model, recipe.task)
             features = features_of(recipe, data, data.train, teacher)
             facts = train_task(
                 recipe,

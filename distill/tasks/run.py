@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from students.heads import HeadStudent, build_head_student
-from students.vocabulary import trimming_facts, trimming_words
 from teachers.heads import head_options
 from teachers.precision import Precision, resolve
 
@@ -13,6 +12,7 @@ from ..augmenting import run_key, run_mask
 from ..data.augment.parts import Parts
 from ..export.onnx import check_presets
 from ..given import source_facts, source_key
+from ..positions import shorter_words
 from ..processes import first, leads
 from ..progress import note
 from ..proving import Proof
@@ -50,17 +50,13 @@ class TaskRun:
         data = self._data()
         heads = Heads(recipe, data.labels)
         student = self._build(data, heads)
-        if recipe.student.max_length is None and student.max_length < heads.max_length:
-            note(
-                f"student: it reads at most {student.max_length} tokens, all that its start model has positions for;"
-                f" the teacher reads {heads.max_length}"
-            )
+        if told := shorter_words(recipe.student.max_length, student.max_length, heads.max_length):
+            note(f"student: {told}")
         for head, _ in heads.each():
             check_student(recipe, head, heads.start, student)
         if recipe.teacher.finetune is not None:
             heads.train_teacher(folder, data)
             student = self._build(data, heads)  # of the teacher as it is now
-        self._tell_vocabulary(student, heads, data)
         key = heads.key()
         folder.stage("teacher", {"teacher": key, "name": heads.name}, [], heads.facts)
         resolved = Training(recipe, folder, data, heads, key, student, self.precision).go()
@@ -102,13 +98,6 @@ class TaskRun:
         more = f" ({data.labelled:,} with labels)" if data.labelled < len(data.train) else ""
         note(f"data: {len(data.train):,} examples to train on{more}, {len(data.dev):,} for dev")
         return data
-
-    def _tell_vocabulary(self, student: HeadStudent, heads: Heads, data: TaskData) -> None:
-        """How the student's trimmed vocabulary, if it has one, reads dev text, which it was not trimmed to."""
-        if student.ids is not None:
-            facts = trimming_facts(heads.start.tokenizer, student.tokenizer, texts_of(data.dev))
-            student.facts["vocabulary"] = facts
-            note(f"student: {trimming_words(facts)}")
 
     def _build(self, data: TaskData, heads: Heads) -> HeadStudent:
         """The untrained student."""

@@ -29,9 +29,10 @@ from ..train.inner import InnerTeacher
 from ..train.layer_map import kept_layers
 from ..train.stored import Said
 from ..train.task_engine import train_task
+from ..trimming import told_trimming
 from .beside import Predictions, says_live
 from .data import TaskData
-from .features import cut_note, dev_scorer, features_of, labelled_rows, train_features, trained_on
+from .features import cut_note, dev_scorer, features_of, labelled_rows, texts_of, train_features, trained_on
 from .heads import Heads
 from .logits import Later, teacher_logits
 from .teacher import head_key
@@ -193,6 +194,10 @@ class Training:
 
     def _facts(self) -> dict[str, Any]:
         student = self.student
+        more: dict[str, Any] = {}
+        if student.ids is not None:
+            start = self.heads.start.tokenizer
+            more["vocabulary"] = told_trimming(start, student.tokenizer, texts_of(self.data.dev))
         return {
             "layers": student.layers or None,
             "source_layers": student.source_layers or None,
@@ -201,7 +206,7 @@ class Training:
             "dim": getattr(student.model.config, "hidden_size", None),
             "from": self.recipe.student.start,
             "file_mb": file_mb(self.folder.student),
-            **student.facts,
+            **more,
             **count_parameters(student.model),
         }
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from teachers.capture import Capture, EncoderShape, Wanted, encoder_of, shape_of
 
+from ..losses.attention import attention_kl, attention_mse
 from ..recipe import LossSpec
 from ..recipe_losses import MAPPED, STATES, CKDLayer, CKDWord, MiniLMv2
 from ..recipe_match import Match
@@ -16,7 +17,8 @@ from .fit import check_fit
 from .layer_map import LayerPairs, resolve_layer_map
 from .matches import check_matches, wanted_of
 
-SCORES = frozenset({"attention_mse", "attention_kl"})
+ON_SCORES = {"attention_mse": attention_mse, "attention_kl": attention_kl}
+"""Losses between raw scores."""
 
 
 def check_states(
@@ -50,20 +52,22 @@ def check_states(
     return pairs
 
 
-def check_captured(stage: StageSpec, teacher: nn.Module, student: nn.Module, pairs: LayerPairs) -> None:
-    """Listen once to what a stage's losses compare, and leave both models as they were.
+def check_models(stage: StageSpec, teacher: nn.Module, student: nn.Module, *, kept: Sequence[int] | None, where: str) -> None:
+    """`check_states` of two models, which are then listened to once, for what the losses compare, and left as they were.
 
     Args:
         stage: of the recipe.
         teacher, student: models with a transformers encoder inside.
-        pairs: of `check_states`.
+        kept, where: as in `check_states`.
 
     Raises:
+        UserError: what does not fit.
         ModelError: a family does not give what a loss compares.
     """
+    ours, theirs = shape_of(encoder_of(student)), shape_of(encoder_of(teacher))
+    pairs = check_states(stage, theirs, ours, kept=kept, where=where)
     specs = [loss for loss in stage.losses if loss.name in STATES]
-    shapes = shape_of(encoder_of(student)), shape_of(encoder_of(teacher))
-    for model, wanted in zip((student, teacher), wanted_states(specs, pairs, *shapes), strict=True):
+    for model, wanted in zip((student, teacher), wanted_states(specs, pairs, ours, theirs), strict=True):
         Capture(model, wanted).close()
 
 
@@ -93,7 +97,7 @@ def wanted_states(
         for side, shape in enumerate((ours, theirs)):
             layers = frozenset(pair[1 - side] for pair in pairs)
             last = frozenset({shape.layers - 1})
-            if spec.name in SCORES:
+            if spec.name in ON_SCORES:
                 found[side] |= Wanted(attention_scores=layers)
             elif spec.name == "minilm_v1":
                 found[side] |= Wanted(attention_scores=last, qkv=last)

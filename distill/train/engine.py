@@ -28,7 +28,7 @@ from .inner import InnerTeacher
 from .judges import DevLanguages, EmbeddingJudge
 from .objective import EmbeddingObjective, set_dropout
 from .stages import StagePlan, train_stages
-from .stored import states_facts, store_states, with_states
+from .stored import on_stored
 from .trainer import Collate
 
 Gather = Callable[[np.ndarray], np.ndarray]
@@ -136,10 +136,7 @@ def train_student(
         rows, states, numbers = tokenized[id(goal)], None, recipe.train.store_states
         asked = _collate(collator, goal.teacher_dev.__getitem__ if stored else None) if select_by == "loss" else None
         if numbers is not None and inner is not None and objective.inner is not None:
-            kept = store_states(inner, objective.inner, rows, collator, numbers)
-            collate, states = with_states(collate, kept), states_facts(kept)
-            if asked is not None:
-                asked = with_states(asked, store_states(inner, objective.inner, dev, collator, numbers, name="dev rows"))
+            (collate, asked), states = on_stored(inner, objective.inner, (rows, dev), (collate, asked), collator, numbers)
         judge = EmbeddingJudge(
             dev,
             goal.teacher_dev,

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from teachers.capture import Capture, EncoderShape, States, encoder_of, shape_of
 
 from ..errors import DistillError
-from ..losses.attention import attention_kl, attention_mse
 from ..losses.ckd import layer_pair, layer_triple, word_pair, word_triple
 from ..losses.gram import fsp, nst
 from ..losses.hidden import hidden_cosine, hidden_mse, pkd
@@ -23,7 +22,7 @@ from ..recipe import LossSpec
 from ..recipe_losses import MASKED_LM, STATES, CKDLayer, CKDWord, MiniLMv2, Projected
 from ..recipe_match import Match, term_of
 from ..recipe_stages import StageSpec
-from .compared import check_states, matched_layers, teacher_layer, wanted_states
+from .compared import ON_SCORES, check_states, matched_layers, teacher_layer, wanted_states
 from .fit import relation_heads
 from .layer_map import in_words
 from .masked import MaskedLMLosses
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from .stored import Said
 
 ON_HIDDEN = {"hidden_mse": hidden_mse, "hidden_cosine": hidden_cosine, "pkd": pkd, "nst": nst}
-ON_SCORES = {"attention_mse": attention_mse, "attention_kl": attention_kl}
 
 
 @dataclass
@@ -128,8 +126,12 @@ class InnerLosses(nn.Module):
         matches = [spec for spec in self.specs if isinstance(spec, Match)]
         if matches:
             return projections_of(matches, seed, theirs=self.convention == "textbrewer")
-        pairs = self.pairs or ((0, 0),)  # embeddings alone are matched: any pair names their projection
-        names = {name for spec in self.specs for pair in pairs if (name := self.projection_name(spec, pair, ours, theirs))}
+        names = {
+            name
+            for spec in self.specs
+            for layer in ([None] if spec.name == "embedding_layer_mse" else [s for _, s in self.pairs])
+            if (name := self.projection_name(spec, layer, ours, theirs))
+        }
         made = nn.ModuleDict()
         generator = torch.Generator().manual_seed(seed)
         for name in sorted(names):
@@ -144,14 +146,14 @@ class InnerLosses(nn.Module):
         return made
 
     @staticmethod
-    def projection_name(spec: LossSpec, pair: tuple[int, int], ours: EncoderShape, theirs: EncoderShape) -> str | None:
-        """The projection that a loss uses for a pair of layers; None for none."""
+    def projection_name(spec: LossSpec, layer: int | None, ours: EncoderShape, theirs: EncoderShape) -> str | None:
+        """The projection that a loss uses for a layer of the student, None of its embeddings; None for none."""
         if not isinstance(spec, Projected) or spec.projection == "none":
             return None
         if spec.projection == "auto" and ours.hidden == theirs.hidden:
             return None
         if spec.projection == "per_layer":
-            return f"{spec.name}_embeddings" if spec.name == "embedding_layer_mse" else f"{spec.name}_{pair[1]}"
+            return f"{spec.name}_{'embeddings' if layer is None else layer}"
         return "shared"
 
     def forward(self, features: Mapping[str, Tensor], progress: float | None = 0.0, *, ran: bool = False) -> dict[str, Tensor]:
@@ -209,7 +211,7 @@ class InnerLosses(nn.Module):
             loss, fill = ON_SCORES[spec.name], 0.0 if spec.name == "attention_mse" else -torch.inf
             return _sum(loss(*self._scores(student, teacher, pair, fill), mask) for pair in self.pairs)
         if spec.name in ON_HIDDEN:
-            found = ((self._mapped(spec, student.hidden_states[s], (t, s)), teacher.hidden_states[t]) for t, s in self.pairs)
+            found = ((self._mapped(spec, student.hidden_states[s], s), teacher.hidden_states[t]) for t, s in self.pairs)
             if spec.name == "nst" and self.convention == "textbrewer":
                 return _sum(nst_by_length(ours, ours, theirs, theirs, mask) for ours, theirs in found)
             return _sum(ON_HIDDEN[spec.name](ours, theirs, mask) for ours, theirs in found)
@@ -236,13 +238,13 @@ class InnerLosses(nn.Module):
         far = (place[:, None] - place[None, :]).abs() > window
         return ours.masked_fill(far, fill), theirs.masked_fill(far, fill)
 
-    def _mapped(self, spec: LossSpec, states: Tensor, pair: tuple[int, int]) -> Tensor:
-        name = self.projection_name(spec, pair, *self.shapes)
+    def _mapped(self, spec: LossSpec, states: Tensor, layer: int | None) -> Tensor:
+        name = self.projection_name(spec, layer, *self.shapes)
         return states if name is None else self.projections[name](states)
 
     def _embedding_layer(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         ours, theirs = _embeddings(student), _embeddings(teacher)
-        return hidden_mse(self._mapped(spec, ours, (0, 0)), theirs, mask)
+        return hidden_mse(self._mapped(spec, ours, None), theirs, mask)
 
     def _minilm_v1(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         s, t = (shape.layers - 1 for shape in self.shapes)

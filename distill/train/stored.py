@@ -113,6 +113,31 @@ def with_states(collate: Collate, stored: StoredStates) -> Collate:
     return add
 
 
+def on_stored(
+    teacher: InnerTeacher,
+    losses: InnerLosses,
+    rows: tuple[Rows, Rows],
+    batches: tuple[Collate, Collate | None],
+    pad: Collate,
+    numbers: str,
+) -> tuple[tuple[Collate, Collate | None], dict[str, int]]:
+    """Batches of a stage that bring the teacher's stored states along.
+
+    Args:
+        teacher, losses, pad, numbers: as in `store_states`.
+        rows: for training, and for dev.
+        batches: what makes those of each; None for dev rows that no loss looks at, whose states are not stored.
+
+    Returns:
+        The two with states, and `states_facts` of the training rows.
+    """
+    kept = store_states(teacher, losses, rows[0], pad, numbers)
+    judged = batches[1]
+    if judged is not None:
+        judged = with_states(judged, store_states(teacher, losses, rows[1], pad, numbers, name="dev rows"))
+    return (with_states(batches[0], kept), judged), states_facts(kept)
+
+
 def states_facts(stored: StoredStates) -> dict[str, int]:
     """What stored states take on disk, for the facts of a run."""
     found = stored.estimate

@@ -21,7 +21,7 @@ from .inner import InnerTeacher
 from .judges import dev_loss
 from .objective import set_dropout
 from .stages import Run, StagePlan, train_stages
-from .stored import states_facts, store_states, with_states
+from .stored import on_stored
 from .task import BLOCKED, TaskObjective, model_logits
 from .trainer import Collate
 
@@ -174,11 +174,9 @@ def train_task(
         rows = features if labelled is None or stage.data == "train" else FirstRows(features, labelled)
         states, numbers = None, recipe.train.store_states
         if numbers is not None and inner is not None and losses is not None:
-            kept = store_states(inner, losses, rows, collate, numbers)
-            taught, states = with_states(taught, kept), states_facts(kept)
-            if select_by == "loss":
-                of_dev = store_states(inner, losses, dev.features, collate, numbers, name="dev rows")
-                judged = with_states(judged, of_dev)
+            batches = (taught, judged if select_by == "loss" else None)
+            (taught, of_dev), states = on_stored(inner, losses, (rows, dev.features), batches, collate, numbers)
+            judged = of_dev or judged
         judge = TaskJudge(dev, judged, collate, with_loss=select_by == "loss")
         return StagePlan(objective, rows, taught, judge, select_by, states=states)
 

@@ -201,10 +201,10 @@ def _matches(
         feature, loss = MATCH[spec.name]
         if spec.name == "nst" and inner.convention == "textbrewer":
             loss = "nst"
-        for (teacher, student), pair in _layers(spec.name, inner.pairs):
+        for (teacher, student), layer in _layers(spec.name, inner.pairs):
             match = {"layer_T": teacher, "layer_S": student, "feature": feature, "loss": loss, "weight": spec.weight}
             matches.append(match)
-            name = inner.projection_name(spec, pair, *inner.shapes)
+            name = inner.projection_name(spec, layer, *inner.shapes)
             projections.append(None if name is None else inner.projections[name])
             places = ("-".join(map(str, place)) if isinstance(place, list) else str(place) for place in (student, teacher))
             names["_".join(["unweighted", feature, loss, *places])] = (spec.name, spec.weight)
@@ -229,20 +229,20 @@ def _looks_everywhere(inner: InnerLosses) -> None:
         )
 
 
-def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], tuple[int, int]]]:
-    """The layers that TextBrewer matches, teacher first, and the recipe's pair of layers that each stands for.
+def _layers(name: str, pairs: LayerPairs) -> list[tuple[tuple[Layer, Layer], int | None]]:
+    """The layers that TextBrewer matches, teacher first, and the student's layer that each stands for, None its embeddings.
 
     Of hidden states 0 is what the first layer sees, and layer n is n + 1.
     """
     if name == "attention_mse":
-        return [(pair, pair) for pair in pairs]
+        return [((t, s), s) for t, s in pairs]
     if name == "embedding_layer_mse":
-        return [((0, 0), (0, 0))]
+        return [((0, 0), None)]
     if name == "nst":
-        return [(([t + 1, t + 1], [s + 1, s + 1]), (t, s)) for t, s in pairs]
+        return [(([t + 1, t + 1], [s + 1, s + 1]), s) for t, s in pairs]
     if name == "fsp":
-        return [(([t + 1, later_t + 1], [s + 1, later_s + 1]), (t, s)) for (t, s), (later_t, later_s) in pairwise(pairs)]
-    return [((t + 1, s + 1), (t, s)) for t, s in pairs]
+        return [(([t + 1, later_t + 1], [s + 1, later_s + 1]), s) for (t, s), (later_t, later_s) in pairwise(pairs)]
+    return [((t + 1, s + 1), s) for t, s in pairs]
 
 
 def _adaptor(
