@@ -9,7 +9,8 @@ are chosen on a tenth of the training rows; SST-2's dev set, 5,000 rows of NSMC,
 the test sets, each measured once a run.
 
 A row is done once for every seed. What is done already is not done again, so that the script can be stopped and started.
-With --latency the first seed of every row that is done is timed again, on a machine that does nothing else.
+With --latency every shape of student that is done is timed once more, on a machine that does nothing else: its first row, first
+seed. Rows of one shape (as many parameters, under the same teacher, for the same task) share its milliseconds.
 Results are kept in scripts/bench/results/distil_tasks.json after every run; the last line of stdout is one JSON object.
 """
 
@@ -24,14 +25,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 from distil_tasks_rows import FINETUNE, FINETUNE_LONGER, HARD, TASKS, rows, sources, stage
-from numpy.typing import NDArray
+from distil_tasks_table import markdown, shape_of, table, times_of
 
 import distill
 from distill.errors import GateError
-from distill.evaluate.paired import paired_difference
 from distill.files import atomic_write, read_json, write_json
 from distill.report.model import build_report
 
@@ -133,113 +132,19 @@ def scores_line(predictions: Path) -> str:
     return " ".join(f"{value:.6g}" for value in pq.read_table(predictions)["score"].to_pylist())
 
 
-def scores_of(run: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The student's scores of a run, one an example."""
-    return np.array(run["scores"].split(), dtype=np.float64)
-
-
-def _value(run: Mapping[str, Any]) -> float:
-    """The student's test metric of a run."""
-    return float(run["models"]["student"]["test"]["value"])
-
-
-def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A line per row: mean over seeds, interval over examples, and the paired difference to the same student on labels alone."""
-    lines = []
-    for name in (row for row in known if row in found):
-        runs = found[name]
-        first = next(iter(runs.values()))
-        scores = np.array([scores_of(run) for run in runs.values()])
-        values = [_value(run) for run in runs.values()]
-        line = {
-            "row": name,
-            "seeds": len(values),
-            "metric": first["models"]["student"]["test"]["metric"],
-            "value": float(np.mean(values)),
-            "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "int8": float(np.mean([run["models"]["fast"]["test"]["value"] for run in runs.values()])),
-            "teacher": first["models"]["teacher"]["test"]["value"],
-            "retained": float(np.mean(values)) / first["models"]["teacher"]["test"]["value"],
-            "n": scores.shape[1],
-            "params": first["models"]["student"]["params"],
-            "embedding_params": first["models"]["student"]["embedding_params"],
-            "teacher_params": first["models"]["teacher"]["params"],
-            "teacher_embedding_params": first["models"]["teacher"]["embedding_params"],
-            "int8_mb": first["models"]["fast"]["file_mb"],
-        }
-        if first.get("timed"):
-            line["int8_ms"], line["teacher_ms"] = (first["models"][model]["p50_ms"] for model in ("fast", "teacher"))
-        other = known[name].get("against", f"{name.rsplit('-', 1)[0]}-labels")
-        base = found.get(other, {})
-        both = [seed for seed in runs if seed in base]
-        is_mean = abs(float(scores.mean()) - float(np.mean(values))) < 1e-6  # F1 of entities is no mean over rows
-        if both and other != name:
-            line["difference_to"] = other
-            if is_mean:
-                pair = (np.array([scores_of(part[seed]) for seed in both]) for part in (runs, base))
-                line["difference"] = paired_difference(*pair, rounds=2000)
-            else:
-                gain = float(np.mean([_value(runs[seed]) - _value(base[seed]) for seed in both]))
-                line["difference"] = {"difference": gain, "ci95": None}
-        if is_mean:
-            boot = np.random.default_rng(0).integers(0, scores.shape[1], (2000, scores.shape[1]))
-            line["ci95"] = [float(bound) for bound in np.percentile(scores.mean(0)[boot].mean(1), [2.5, 97.5])]
-        else:  # of one seed each, in the mean
-            bounds = [run["models"]["student"]["test"]["ci95"] for run in runs.values()]
-            line["ci95"] = [float(bound) for bound in np.mean(bounds, axis=0)]
-        lines.append(line)
-    return lines
-
-
-def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> str:
-    """The table for people, with the machine and the versions it was made on."""
-    head = [
-        "row",
-        "seeds",
-        "metric",
-        "value (95 %)",
-        "spread",
-        "int8",
-        "retained",
-        "difference, points",
-        "params",
-        "encoder",
-        "int8 MB",
-        "int8 ms",
-    ]
-    rows = [f"| {' | '.join(head)} |", "| --- | ---: | --- |" + " ---: |" * (len(head) - 3)]
-    for line in lines:
-        difference = "-"
-        if line.get("difference"):
-            difference = f"{100 * line['difference']['difference']:+.2f}"
-            if line["difference"]["ci95"] is not None:
-                low, high = (100 * bound for bound in line["difference"]["ci95"])
-                difference += f" ({low:+.2f} to {high:+.2f})"
-            difference += f" to {line['difference_to']}"
-        low, high = line["ci95"]
-        encoder = (line["params"] - line["embedding_params"]) / (line["teacher_params"] - line["teacher_embedding_params"])
-        cells = [
-            line["row"],
-            str(line["seeds"]),
-            line["metric"],
-            f"{100 * line['value']:.2f} ({100 * low:.1f}-{100 * high:.1f})",
-            "-" if line["spread"] is None else f"{100 * line['spread']:.2f}",
-            f"{100 * line['int8']:.2f}",
-            f"{line['retained']:.3f} of {100 * line['teacher']:.2f}",
-            difference,
-            f"{line['params'] / 1e6:.1f}M, {line['params'] / line['teacher_params']:.2f} of the teacher's",
-            f"{encoder:.3f} of the teacher's",
-            f"{line['int8_mb']:.1f}",
-            "-" if not line.get("int8_ms") else f"{line['int8_ms']:.2f} ({line['teacher_ms'] / line['int8_ms']:.0f}x)",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    machine = next(iter(next(iter(found.values())).values()))["environment"]
-    packages = ", ".join(f"{name} {version}" for name, version in (machine.get("packages") or {}).items())
-    note = (
-        f"{machine.get('cpu')}, {machine.get('cores')} cores, one thread a run, no GPU. ms: median of one sentence of 32 tokens; "
-        f"in brackets the teacher's time in torch over it. {packages}"
-    )
-    return "\n".join(["# Labelled tasks, procedure by procedure", "", *rows, "", note, ""])
+def to_do(
+    names: Sequence[str], seeds: Sequence[int], found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], timing: bool
+) -> list[tuple[str, int]]:
+    """Rows and seeds that are not done yet; with `timing` the first row of every shape that was not timed."""
+    if not timing:
+        return [(name, seed) for name in names for seed in seeds if str(seed) not in found.get(name, {})]
+    seen = set(times_of(found, known))
+    chosen = []
+    for name in names:
+        if str(seeds[0]) in found.get(name, {}) and (shape := shape_of(known[name], found[name])) not in seen:
+            seen.add(shape)
+            chosen.append((name, seeds[0]))
+    return chosen
 
 
 def main() -> None:
@@ -260,17 +165,15 @@ def main() -> None:
     runs = args.runs.resolve()
     data = sources(bench, runs / "data")
     found: dict[str, Any] = read_json(args.results)["runs"] if args.results.exists() else {}
-    for name in args.names or known:
-        for seed in args.seeds[:1] if args.latency else args.seeds:
-            if args.latency != (str(seed) in found.get(name, {})):
-                continue
-            row, measure = known[name], TIMED if args.latency else QUICK
-            found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
-            args.results.parent.mkdir(parents=True, exist_ok=True)
-            lines = table(found, known)
-            write_json(args.results, {"schema_version": 2, "table": lines, "runs": found})
-            atomic_write(args.results.with_suffix(".md"), markdown(lines, found))
-            print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
+    measure = TIMED if args.latency else QUICK
+    for name, seed in to_do(args.names or list(known), args.seeds, found, known, args.latency):
+        row = known[name]
+        found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        lines = table(found, known)
+        write_json(args.results, {"schema_version": 2, "table": lines, "runs": found})
+        atomic_write(args.results.with_suffix(".md"), markdown(lines, found))
+        print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
     print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in table(found, known)}))
 
 

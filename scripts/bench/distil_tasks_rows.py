@@ -264,7 +264,8 @@ def _split_korquad(path: Path, work: Path) -> tuple[Path, Path]:
     if not all(part.exists() for part in parts):
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             whole = json.load(stream)
-        count, chosen = 0, ([], [])
+        count = 0
+        chosen: tuple[list[Any], list[Any]] = ([], [])
         for article in whole["data"]:
             size = sum(len(paragraph["qas"]) for paragraph in article["paragraphs"])
             if count < 4000:

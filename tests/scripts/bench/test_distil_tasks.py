@@ -1,0 +1,72 @@
+"""The parts of the benchmark of labelled tasks that need no run: what is left to do, and what the table says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts" / "bench"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import distil_tasks
+
+        yield distil_tasks
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+def run(params, scores="1 0", ms=None):
+    values = [float(value) for value in scores.split()]
+    value = sum(values) / len(values)
+    test = {"metric": "accuracy", "value": value, "ci95": [0.0, 1.0], "n": len(values), "retained": 1.0}
+    model = {"test": test, "params": params, "embedding_params": 1, "file_mb": 1.0, "p50_ms": ms}
+    return {
+        "models": {"teacher": {**model, "params": 100, "p50_ms": ms and 4 * ms}, "student": model, "fast": model},
+        "timed": ms is not None,
+        "scores": scores,
+        "environment": {"cpu": "a", "cores": 2, "packages": {"torch": "2"}},
+    }
+
+
+KNOWN = {
+    "a-labels": {"set": "sst2", "teacher": "minilm"},
+    "a-kd": {"set": "sst2few", "teacher": "minilm"},
+    "b-labels": {"set": "nsmc", "teacher": "e5"},
+}
+
+
+def test_a_row_is_done_once_for_every_seed(bench):
+    found = {"a-labels": {"42": run(10)}}
+    assert bench.to_do(["a-labels", "a-kd"], [42, 43], found, KNOWN, False) == [("a-labels", 43), ("a-kd", 42), ("a-kd", 43)]
+
+
+def test_every_shape_is_timed_once(bench):
+    found = {"a-labels": {"42": run(10)}, "a-kd": {"42": run(10)}, "b-labels": {"42": run(10)}}
+    assert bench.to_do(list(KNOWN), [42], found, KNOWN, True) == [("a-labels", 42), ("b-labels", 42)]
+    found["a-kd"]["42"] = run(10, ms=2.0)
+    assert bench.to_do(list(KNOWN), [42], found, KNOWN, True) == [("b-labels", 42)]
+
+
+def test_rows_of_a_shape_share_its_milliseconds(bench):
+    found = {"a-labels": {"42": run(10)}, "a-kd": {"42": run(10, "1 1", ms=2.0)}, "b-labels": {"42": run(10)}}
+    lines = {line["row"]: line for line in bench.table(found, KNOWN)}
+    assert (lines["a-labels"]["int8_ms"], lines["a-labels"]["teacher_ms"]) == (2.0, 8.0)
+    assert "int8_ms" not in lines["b-labels"]
+    assert lines["a-kd"]["difference_to"] == "a-labels"
+    assert lines["a-kd"]["difference"]["difference"] == 0.5
+    text = bench.markdown(list(lines.values()), found)
+    assert text.count("2.00 (4x)") == 2
+
+
+def test_what_a_row_is_compared_to_is_there(bench):
+    known = bench.rows()
+    named = {name: row for name, row in known.items() if "against" in row}
+    assert named
+    for name, row in named.items():
+        assert known[row["against"]]["set"] == row["set"], name
