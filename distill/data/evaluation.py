@@ -26,6 +26,7 @@ from .evaluation_sets import (
     texts_of,
 )
 from .labelled import read_text_examples
+from .labels import learnable
 from .parallel import read_parallel
 from .sources import ScoredPairs, make_pairs, open_table, pair_row, read_pairs
 from .tables import Table
@@ -160,6 +161,7 @@ def _read_translation(spec: EvaluationSpec, on_bad_row: str, counts: Counter[str
 def _read_transfer(spec: EvaluationSpec, on_bad_row: str, counts: Counter[str]) -> TransferSet:
     assert spec.fit is not None  # the recipe's schema sees to it
     fit, names = read_text_examples(spec.fit, task="classification", pair=False, on_bad_row=on_bad_row, counts=counts)
+    learnable(names.names, spec.fit.source)
     test, own = read_text_examples(spec, task="classification", pair=False, on_bad_row=on_bad_row, counts=counts)
     strange = [name for name in own.names if name not in names.names]
     if strange:

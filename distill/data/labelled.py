@@ -60,7 +60,7 @@ def read_text_examples(
 
     Raises:
         DataError: the source, a column or (with `error`) a row cannot be read, no row has text, a label is not among
-            `labels`, or all labels or scores are alike.
+            `labels`, or all scores are alike.
     """
     source = _Source(spec, task, labels, pair, separator, use)
     rows = list(source.rows(on_bad_row, counts))

@@ -54,7 +54,7 @@ def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def label_set(found: Iterable[str], where: str, given: Sequence[str] | None = None) -> LabelSet:
-    """The labels of a data set.
+    """The labels of a data set, be they one; `learnable` says whether they are enough.
 
     Args:
         found: names that occur in it.
@@ -62,7 +62,7 @@ def label_set(found: Iterable[str], where: str, given: Sequence[str] | None = No
         given: all names, in the order that the outputs shall have; None sorts those found.
 
     Raises:
-        DataError: a name is found that is not given, or fewer than two different names are found.
+        DataError: a name is found that is not given.
     """
     names = sorted_names(found)
     if given is not None:
@@ -75,6 +75,20 @@ def label_set(found: Iterable[str], where: str, given: Sequence[str] | None = No
                 expected=", ".join(given),
                 hint="add them to data.labels, or correct the data",
             )
+    return LabelSet(tuple(given) if given is not None else names)
+
+
+def learnable(found: Iterable[str], where: str) -> None:
+    """See that there are labels to tell apart.
+
+    Args:
+        found: names that occur in what is learnt from.
+        where: what to call it in an error.
+
+    Raises:
+        DataError: fewer than two different names are found.
+    """
+    names = sorted_names(found)
     if len(names) < 2:
         raise DataError(
             "too few different labels to learn from",
@@ -83,7 +97,6 @@ def label_set(found: Iterable[str], where: str, given: Sequence[str] | None = No
             expected="two different labels or more",
             hint="check the columns; where the rows are sorted by label, `limit` takes those of one label alone",
         )
-    return LabelSet(tuple(given) if given is not None else names)
 
 
 def is_unnamed(names: Iterable[str]) -> bool:

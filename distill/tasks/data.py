@@ -15,6 +15,7 @@ from ..data.augment.account import write_report
 from ..data.conll import read_token_examples
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples, TextExamples, TokenExamples
 from ..data.labelled import read_text_examples
+from ..data.labels import learnable
 from ..data.prepare import fold
 from ..data.squad import read_span_examples
 from ..errors import DataError
@@ -62,6 +63,8 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     reader = _Reader(spec, task, counts)
     train = joined([reader.read(source, spec.labels) for source in spec.train])
     labels = reader.labels()
+    if task not in ("regression", "spans"):
+        learnable(_names_in(train, labels), spec.train[0].source if len(spec.train) == 1 else "data.train")
     evaluate = {name: reader.read(source, labels.names) for name, source in spec.evaluate.items()}
     counts["read"] = len(train)
     blocked = {key for examples in evaluate.values() for key in example_keys(examples)}
@@ -132,6 +135,17 @@ class _Reader:
                 hint="name all of them in data.labels",
             )
         return self.found[0]
+
+
+def _names_in(examples: Any, labels: LabelSet) -> set[str]:
+    """The labels that occur in examples."""
+    if isinstance(examples, TokenExamples):
+        numbers = {tag for row in examples.tags or [] for tag in row}
+    elif examples.labels.ndim == 2:
+        numbers = set(np.flatnonzero((examples.labels == 1).any(0)).tolist())
+    else:
+        numbers = set(examples.labels.tolist())
+    return {labels.names[number] for number in numbers if number != UNLABELLED}
 
 
 def joined(parts: Sequence[Any]) -> Any:

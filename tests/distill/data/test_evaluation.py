@@ -148,6 +148,11 @@ def test_labels_of_a_transfer_set_are_matched_by_name(transfer):
     assert list(texts_of(found)) == ["나쁘다.", "좋다.", "최고."], "what the classifier is fitted on may be trained on"
 
 
+def test_a_transfer_set_may_test_one_label_and_learns_two(transfer):
+    found = read(**transfer([("text", "label"), ("좋다.", "positive"), ("최고.", "positive")]))
+    assert [found.names[label] for label in found.labels] == ["positive", "positive"]
+
+
 def test_labels_that_no_fit_text_has_are_refused(transfer):
     """Numbers in one file and names in the other must not be matched by their order."""
     with pytest.raises(DataError, match="never learns") as caught:

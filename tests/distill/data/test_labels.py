@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill.data.examples import LabelSet, SpanExamples, TextExamples, TokenExamples
-from distill.data.labels import is_unnamed, label_set, match_labels, sorted_names
+from distill.data.labels import is_unnamed, label_set, learnable, match_labels, sorted_names
 from distill.errors import DataError, ModelError
 
 NLI = LabelSet(("contradiction", "entailment", "neutral"))
@@ -18,13 +18,18 @@ def test_numbers_sort_as_numbers_and_names_as_names():
     assert label_set(["b", "a"], "x", given=["b", "a", "c"]).names == ("b", "a", "c")
 
 
-@pytest.mark.parametrize(
-    ("found", "given_names", "message"),
-    [(["a", "a"], None, "every label is 'a'"), ([], None, "no labels"), (["a", "z"], ["a", "b"], r"not among(.|\n)*got: +z")],
-)
-def test_too_few_and_unknown_labels_are_refused(found, given_names, message):
+@pytest.mark.parametrize(("found", "message"), [(["a", "a"], "every label is 'a'"), ([], "no labels")])
+def test_too_few_labels_are_nothing_to_learn_from(found, message):
     with pytest.raises(DataError, match=message):
-        label_set(found, "file.tsv", given_names)
+        learnable(found, "file.tsv")
+    learnable(["a", "b", "a"], "file.tsv")
+
+
+def test_unknown_labels_are_refused_and_one_alone_is_a_set():
+    with pytest.raises(DataError, match=r"not among(.|\n)*got: +z"):
+        label_set(["a", "z"], "file.tsv", ["a", "b"])
+    assert label_set(["a"], "file.tsv", ["a", "b"]).names == ("a", "b")
+    assert label_set(["a", "a"], "file.tsv").names == ("a",)
 
 
 def test_a_label_has_a_number_and_only_one():

@@ -163,6 +163,39 @@ def test_two_files_with_different_labels(place):
     assert set(found.train.labels.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("kind", ["classification", "multilabel", "tokens"])
+def test_a_test_set_of_one_label(kind, place):
+    tiny.write_task(place, kind, 0, 80)
+    name = f"one-{tiny.TASK_FILES[kind]}"
+    rows = {
+        "classification": "text\tlabel\nNobody was there.\ttime\nIt is late.\ttime\n",
+        "multilabel": '{"text": "A late dog.", "labels": ["late"]}\n{"text": "An early one.", "labels": []}\n',
+        "tokens": "Nobody\tO\nwas\tO\n\nthere\tO\n",
+    }
+    (place / name).write_text(rows[kind], "utf-8")
+    found = read(kind, train=tiny.TASK_FILES[kind], dev=name, evaluate={"test": name})
+    assert len(found.evaluate["test"]) == len(found.dev) == 2
+    with pytest.raises(DataError, match=f"{name}: too few different labels to learn from"):
+        read(kind, train=name)
+    with pytest.raises(DataError, match="too few different labels to learn from"):
+        read(kind, train=name, labels=list(found.labels.names))
+
+
+def test_a_file_for_each_label(place):
+    write("late.tsv", [(f"It is {number} o'clock.", "time") for number in range(20)])
+    write("near.tsv", [(f"It is {number} miles away.", "place") for number in range(20)])
+    with pytest.raises(DataError, match="name all of them"):
+        read("classification", train=["late.tsv", "near.tsv"])
+    found = read("classification", train=["late.tsv", "near.tsv"], labels=["place", "time"])
+    assert np.bincount(found.train.labels).min() > 10
+
+
+def test_no_row_has_a_label(place):
+    (place / "tags.jsonl").write_text('{"text": "A dog.", "labels": []}\n{"text": "A cat.", "labels": []}\n', "utf-8")
+    with pytest.raises(DataError, match="no labels"):
+        read("multilabel", train="tags.jsonl")
+
+
 def test_pairs_and_single_texts_do_not_mix(place):
     tiny.write_task(place, "pairs", 0, 30)
     write("rows.tsv", [(text, "same" if n % 2 else "other") for n, (text, _) in enumerate(tiny.text_rows(30))])
