@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 TESTS = (
-    "tests/e2e/test_tasks.py::test_every_task", "tests/e2e/test_pipeline.py::test_every_artefact_is_there",
+    "tests/e2e/tasks/test_every_task.py::test_every_task", "tests/e2e/test_pipeline.py::test_every_artefact_is_there",
     "tests/e2e/test_pipeline.py::test_torch_and_onnx_give_the_same_vectors",
     "tests/e2e/test_pipeline.py::test_every_gate_passed_with_room", "tests/distill/losses", "tests/distill/runtime",
     "tests/students/test_load.py", "tests/distill/train/test_textbrewer.py", "tests/distill/data/augment/test_taggers.py",
