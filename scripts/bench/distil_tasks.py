@@ -10,7 +10,7 @@ the test sets, each measured once a run.
 
 A row is done once for every seed. What is done already is not done again, so that the script can be stopped and started.
 With --latency every shape of student that is done is timed once more, on a machine that does nothing else: its first row, first
-seed. Rows of one shape (as many parameters, under the same teacher, for the same task) share its milliseconds.
+seed. Rows of one shape (as many parameters of the encoder, under the same teacher, for the same task) share its milliseconds.
 Results are kept in scripts/bench/results/distil_tasks.json after every run; the last line of stdout is one JSON object.
 """
 

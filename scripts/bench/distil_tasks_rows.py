@@ -143,6 +143,12 @@ def _others() -> dict[str, dict[str, Any]]:
         "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM_TRIMMED, "stages": LSTM_KD},
         # entities and answers
         "wnut-cut3-labels": {"set": "wnut", "teacher": "minilm", "student": CUT3, "stages": [stage([HARD], 6, 1e-4)]},
+        "wnut-cut3-kd": {
+            "set": "wnut",
+            "teacher": "minilm",
+            "student": CUT3,
+            "stages": [stage([{"name": "kl_divergence", "temperature": 2}, HARD], 6, 1e-4)],
+        },
         "wnut-cut3-tinybert": {
             "set": "wnut",
             "teacher": "minilm",

@@ -23,8 +23,12 @@ def _value(run: Mapping[str, Any]) -> float:
 
 
 def shape_of(row: Mapping[str, Any], runs: Mapping[str, Any]) -> tuple[str, str, int]:
-    """What the speed of a row's student and teacher depends on: the task, the teacher and the student's parameters."""
-    return TASKS[row["set"]], row["teacher"], next(iter(runs.values()))["models"]["student"]["params"]
+    """What the speed of a row's student and teacher depends on: task, teacher, and the parameters of the student's encoder.
+
+    A word table is only looked up: as many rows are read of a long one as of a short one.
+    """
+    student = next(iter(runs.values()))["models"]["student"]
+    return TASKS[row["set"]], row["teacher"], student["params"] - student["embedding_params"]
 
 
 def times_of(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
