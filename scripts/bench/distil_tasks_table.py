@@ -31,6 +31,11 @@ def shape_of(row: Mapping[str, Any], runs: Mapping[str, Any]) -> tuple[str, str,
     return TASKS[row["set"]], row["teacher"], student["params"] - student["embedding_params"]
 
 
+def int8_of(runs: Mapping[str, Any]) -> str:
+    """The preset of a row's int8 column: `fast`, or `faithful` where the first seed's `fast` failed the parity gate."""
+    return "fast" if next(iter(runs.values()))["gates"]["fast"] else "faithful"
+
+
 def times_of(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
     """Milliseconds of the int8 student and of the teacher, for every shape of which a row was timed."""
     times: dict[tuple[str, str, int], list[float]] = {}
@@ -38,7 +43,7 @@ def times_of(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -
         for run in found[name].values():
             if run.get("timed"):
                 shape = shape_of(known[name], found[name])
-                times.setdefault(shape, [run["models"][model]["p50_ms"] for model in ("fast", "teacher")])
+                times.setdefault(shape, [run["models"][model]["p50_ms"] for model in (int8_of(found[name]), "teacher")])
     return times
 
 
@@ -49,6 +54,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
     for name in (row for row in known if row in found):
         runs = found[name]
         first = next(iter(runs.values()))
+        preset = int8_of(runs)
         scores = np.array([scores_of(run) for run in runs.values()])
         values = [_value(run) for run in runs.values()]
         line = {
@@ -57,7 +63,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
             "metric": first["models"]["student"]["test"]["metric"],
             "value": float(np.mean(values)),
             "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "int8": float(np.mean([run["models"]["fast"]["test"]["value"] for run in runs.values()])),
+            "int8": float(np.mean([run["models"][preset]["test"]["value"] for run in runs.values() if preset in run["models"]])),
             "teacher": first["models"]["teacher"]["test"]["value"],
             "retained": float(np.mean(values)) / first["models"]["teacher"]["test"]["value"],
             "n": scores.shape[1],
@@ -65,7 +71,8 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
             "embedding_params": first["models"]["student"]["embedding_params"],
             "teacher_params": first["models"]["teacher"]["params"],
             "teacher_embedding_params": first["models"]["teacher"]["embedding_params"],
-            "int8_mb": first["models"]["fast"]["file_mb"],
+            "int8_mb": first["models"][preset]["file_mb"],
+            "int8_preset": preset,
         }
         if (shape := shape_of(known[name], runs)) in times:
             line["int8_ms"], line["teacher_ms"] = times[shape]
@@ -124,7 +131,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> st
             line["metric"],
             f"{100 * line['value']:.2f} ({100 * low:.1f}-{100 * high:.1f})",
             "-" if line["spread"] is None else f"{100 * line['spread']:.2f}",
-            f"{100 * line['int8']:.2f}",
+            f"{100 * line['int8']:.2f}{'' if line['int8_preset'] == 'fast' else ' (faithful)'}",
             f"{line['retained']:.3f} of {100 * line['teacher']:.2f}",
             difference,
             f"{line['params'] / 1e6:.1f}M, {line['params'] / line['teacher_params']:.2f} of the teacher's",
@@ -137,6 +144,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> st
     packages = ", ".join(f"{name} {version}" for name, version in (machine.get("packages") or {}).items())
     note = (
         f"{machine.get('cpu')}, {machine.get('cores')} cores, one thread a run, no GPU. ms: median of one sentence of 32 tokens, "
-        f"timed once for all rows of a shape; in brackets the teacher's time in torch over it. {packages}"
+        f"timed once for all rows of a shape; in brackets the teacher's time in torch over it. "
+        f"int8 is `fast`; `faithful` where `fast` failed the parity gate. {packages}"
     )
     return "\n".join(["# Labelled tasks, procedure by procedure", "", *rows, "", note, ""])

@@ -28,6 +28,7 @@ def run(params, scores="1 0", ms=None):
     model = {"test": test, "params": params, "embedding_params": 1, "file_mb": 1.0, "p50_ms": ms}
     return {
         "models": {"teacher": {**model, "params": 100, "p50_ms": ms and 4 * ms}, "student": model, "fast": model},
+        "gates": {"fp32": True, "fast": True, "faithful": True},
         "timed": ms is not None,
         "scores": scores,
         "environment": {"cpu": "a", "cores": 2, "packages": {"torch": "2"}},
@@ -62,6 +63,17 @@ def test_rows_of_a_shape_share_its_milliseconds(bench):
     assert lines["a-kd"]["difference"]["difference"] == 0.5
     text = bench.markdown(list(lines.values()), found)
     assert text.count("2.00 (4x)") == 2
+
+
+def test_a_file_that_failed_its_gate_is_not_in_the_table(bench):
+    failed = run(10, "1 1", ms=2.0)
+    failed["gates"]["fast"] = False
+    failed["models"]["faithful"] = {**failed["models"]["fast"], "file_mb": 3.0, "p50_ms": 4.0}
+    failed["models"]["fast"] = {**failed["models"]["fast"], "file_mb": None, "p50_ms": None}
+    found = {"a-labels": {"42": failed}}
+    (line,) = bench.table(found, KNOWN)
+    assert (line["int8_preset"], line["int8_mb"], line["int8_ms"]) == ("faithful", 3.0, 4.0)
+    assert "(faithful)" in bench.markdown([line], found)
 
 
 def test_what_a_row_is_compared_to_is_there(bench):
