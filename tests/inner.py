@@ -19,13 +19,13 @@ TEXTS = ["A dog runs.", "The old man is reading a book in the morning near the r
 
 
 @functools.cache
-def built(family: str) -> Any:
-    return tiny.sentence_transformer(family, layers=LAYERS)[0].auto_model
+def built(family: str, **shape: int) -> Any:
+    return tiny.sentence_transformer(family, **{"layers": LAYERS, **shape})[0].auto_model
 
 
-def fresh(family: str) -> Any:
+def fresh(family: str, **shape: int) -> Any:
     """A model of its own, its config included: same weights every time, eval, sdpa where there is a choice."""
-    return copy.deepcopy(built(family))
+    return copy.deepcopy(built(family, **shape))
 
 
 def features(family: str = "bert", texts: list[str] = TEXTS) -> dict[str, Tensor]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import math
 from types import SimpleNamespace
 
 import inner
-import tiny
 import torch
 
 from distill.losses.attention import attention_kl, attention_mse
@@ -25,13 +22,8 @@ PROJECTED = (*HIDDEN, "embedding_layer_mse")
 PAIRED_WIDTH = {"fsp"}
 
 
-@functools.cache
-def built(hidden, family):
-    return tiny.sentence_transformer(family, layers=2, hidden=hidden, seed=3)[0].auto_model
-
-
 def student_of(hidden=32, family="bert"):
-    return copy.deepcopy(built(hidden, family))
+    return inner.fresh(family, layers=2, hidden=hidden, seed=3)
 
 
 def spec(*losses, **values):

@@ -1,12 +1,8 @@
-"""Runs of labelled tasks on tiny files: their recipe, and what they left on disk."""
+"""Recipes of labelled tasks on tiny files."""
 
 from __future__ import annotations
 
-import json
-
 import tiny
-
-from distill.files import sha256_file
 
 KINDS = tuple(tiny.TASK_FILES)
 TASKS = {kind: "classification" if kind == "pairs" else kind for kind in KINDS}
@@ -40,36 +36,8 @@ def recipe(kind, **parts):
     }
 
 
-class Trained(Exception):
-    """The student is trained and saved; what follows is not of interest."""
-
-
 def taught(trained, **parts):
     """A recipe that takes the teacher of that run as it is, one stage of predictions."""
     stage = {"losses": ["kl_divergence"], "max_steps": 3, **QUICK}
     parts = {"teacher": {"model": str(trained / "teacher"), "max_length": 64}, "stages": [stage], **parts}
     return recipe("classification", **parts)
-
-
-def read(path):
-    return json.loads(path.read_text("utf-8"))
-
-
-def facts(out, stage):
-    return next(entry for entry in read(out / "manifest.json")["stages"] if entry["name"] == stage)["facts"]
-
-
-def keys(out):
-    return {entry["name"]: entry["key"] for entry in read(out / "manifest.json")["stages"]}
-
-
-def log(out):
-    return [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
-
-
-def score(out, model, name="test"):
-    return read(out / "quality.json")["models"][model][name]["value"]
-
-
-def weights(out):
-    return sha256_file(out / "student" / "model.safetensors")

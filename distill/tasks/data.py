@@ -62,9 +62,7 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     counts: Counter[str] = Counter()
     reader = _Reader(spec, task, counts)
     train = joined([reader.read(source, spec.labels) for source in spec.train])
-    labels = reader.labels()
-    if task not in ("regression", "spans"):
-        learnable(_names_in(train, labels), spec.train[0].source if len(spec.train) == 1 else "data.train")
+    labels = reader.labels(train)
     evaluate = {name: reader.read(source, labels.names) for name, source in spec.evaluate.items()}
     counts["read"] = len(train)
     blocked = {key for examples in evaluate.values() for key in example_keys(examples)}
@@ -121,20 +119,20 @@ class _Reader:
         self.found.append(names)
         return found
 
-    def labels(self) -> LabelSet:
-        """The names of the labels: as given, or those that occur in the training sources."""
+    def labels(self, train: Examples) -> LabelSet:
+        """The names of the labels: as given, or those that occur in the training sources; `train` has two of them or more."""
         if self.task in ("regression", "spans"):
             return LabelSet(())
-        if self.spec.labels is not None:
-            return LabelSet(self.spec.labels)
-        if len({names.names for names in self.found}) > 1:
+        if self.spec.labels is None and len({names.names for names in self.found}) > 1:
             raise DataError(
                 "the training sources have different labels",
                 where="data.train",
                 got="; ".join(", ".join(names.names) for names in self.found),
                 hint="name all of them in data.labels",
             )
-        return self.found[0]
+        labels = self.found[0] if self.spec.labels is None else LabelSet(self.spec.labels)
+        learnable(_names_in(train, labels), self.spec.train[0].source if len(self.spec.train) == 1 else "data.train")
+        return labels
 
 
 def _names_in(examples: Any, labels: LabelSet) -> set[str]:

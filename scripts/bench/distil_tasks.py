@@ -166,6 +166,7 @@ def main() -> None:
     data = sources(bench, runs / "data")
     found: dict[str, Any] = read_json(args.results)["runs"] if args.results.exists() else {}
     measure = TIMED if args.latency else QUICK
+    lines = table(found, known)
     for name, seed in to_do(args.names or list(known), args.seeds, found, known, args.latency):
         row = known[name]
         found.setdefault(name, {})[str(seed)] = one(name, row, seed, data[row["set"]], models, runs, measure)
@@ -173,8 +174,8 @@ def main() -> None:
         lines = table(found, known)
         write_json(args.results, {"schema_version": 2, "table": lines, "runs": found})
         atomic_write(args.results.with_suffix(".md"), markdown(lines, found))
-        print(json.dumps(table({name: found[name]}, known)[0]), file=sys.stderr)
-    print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in table(found, known)}))
+        print(json.dumps(next(line for line in lines if line["row"] == name)), file=sys.stderr)
+    print(json.dumps({line["row"]: {k: line[k] for k in ("value", "retained", "seeds")} for line in lines}))
 
 
 if __name__ == "__main__":

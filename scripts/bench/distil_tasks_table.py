@@ -31,9 +31,9 @@ def shape_of(row: Mapping[str, Any], runs: Mapping[str, Any]) -> tuple[str, str,
     return TASKS[row["set"]], row["teacher"], student["params"] - student["embedding_params"]
 
 
-def int8_of(runs: Mapping[str, Any]) -> str:
-    """The preset of a row's int8 column: `fast`, or `faithful` where the first seed's `fast` failed the parity gate."""
-    return "fast" if next(iter(runs.values()))["gates"]["fast"] else "faithful"
+def int8_of(run: Mapping[str, Any]) -> str:
+    """The preset of the int8 columns, by a row's first run: `fast`, or `faithful` where that failed the parity gate."""
+    return "fast" if run["gates"]["fast"] else "faithful"
 
 
 def times_of(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
@@ -43,7 +43,7 @@ def times_of(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -
         for run in found[name].values():
             if run.get("timed"):
                 shape = shape_of(known[name], found[name])
-                times.setdefault(shape, [run["models"][model]["p50_ms"] for model in (int8_of(found[name]), "teacher")])
+                times.setdefault(shape, [run["models"][model]["p50_ms"] for model in (int8_of(run), "teacher")])
     return times
 
 
@@ -54,7 +54,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
     for name in (row for row in known if row in found):
         runs = found[name]
         first = next(iter(runs.values()))
-        preset = int8_of(runs)
+        preset = int8_of(first)
         scores = np.array([scores_of(run) for run in runs.values()])
         values = [_value(run) for run in runs.values()]
         line = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,19 +61,47 @@ class Trained(Exception):
 
 
 @pytest.fixture
-def train(quick, monkeypatch):
-    """train(out, *overrides, **objects): a run that ends when the student is on disk."""
+def until_trained(monkeypatch):
+    """until_trained(run, *args, **options): `run(*args, **options)`, which ends when the student is on disk."""
 
     def stop(self):
         raise Trained
 
-    monkeypatch.setattr("distill.proving.Proof.go", stop)
+    def call(run, *args, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr("distill.proving.Proof.go", stop)
+            with pytest.raises(Trained):
+                run(*args, **options)
 
-    def run(out: Path, *overrides, **objects):
-        with pytest.raises(Trained):
-            quick(out, *overrides, **objects)
+    return call
+
+
+@pytest.fixture
+def train(quick, until_trained):
+    """train(out, *overrides, **objects): a run of `RECIPE` that ends when the student is on disk."""
+    return partial(until_trained, quick)
+
+
+@pytest.fixture
+def train_recipe(until_trained):
+    """train_recipe(recipe, out, **options): a run of any recipe that ends when the student is on disk."""
+    import distill
+
+    def run(recipe, out: Path, **options):
+        until_trained(distill.run, recipe, out=out, **options)
 
     return run
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """never("package.function", ...): from now on a call of it is a failure."""
+
+    def forbid(*names):
+        for name in names:
+            monkeypatch.setattr(name, lambda *a, _name=name, **k: pytest.fail(f"{_name} was called"))
+
+    return forbid
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 import threading
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 import together
+from artefacts import keys, read
 
 import distill
 from distill.data.augment.pairs import Augmenter
@@ -48,27 +48,6 @@ def at_place(place, monkeypatch, no_stopwatch):
     monkeypatch.chdir(place)
 
 
-class Trained(Exception):
-    """The student is trained and saved; what follows is not of interest."""
-
-
-@pytest.fixture
-def train(monkeypatch):
-    """train(recipe, out): a run that ends when the student is on disk."""
-
-    def stop(self):
-        raise Trained
-
-    def run(tree, out, **options):
-        with monkeypatch.context() as patch:
-            patch.setattr("distill.tasks.run.Proof.go", stop)
-            patch.setattr("distill.proving.Proof.go", stop)
-            with pytest.raises(Trained):
-                distill.run(tree, out=out, **options)
-
-    return run
-
-
 def task(augment, **values):
     return {
         "name": "tiny",
@@ -98,14 +77,6 @@ def sentences(augment, **values):
 
 def table(out, name):
     return pq.read_table(out / "data" / f"{name}.parquet").to_pydict()
-
-
-def read(path):
-    return json.loads(path.read_text("utf-8"))
-
-
-def keys(out):
-    return {entry["name"]: entry["key"] for entry in read(out / "manifest.json")["stages"]}
 
 
 @pytest.mark.slow
@@ -141,10 +112,10 @@ def test_an_embedding_run(tmp_path):
     assert read(out / "report.json")["data"]["augmented"] == counts["augmented"]
 
 
-def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(train, tmp_path, monkeypatch):
+def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(train_recipe, tmp_path, monkeypatch):
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
         monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / f"cache-{name}"))
-        train(sentences(MASKED, seed=seed), tmp_path / name)
+        train_recipe(sentences(MASKED, seed=seed), tmp_path / name)
     first, second, third = (
         {item.name: item.read_bytes() for item in sorted((tmp_path / name / "data").iterdir())}
         for name in ("first", "second", "third")
@@ -155,16 +126,16 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_other_data(train, tm
 
 
 @pytest.mark.parametrize("make", [task, sentences], ids=["task", "embedding"])
-def test_a_second_run_makes_nothing_again(make, train, tmp_path, monkeypatch, capsys):
+def test_a_second_run_makes_nothing_again(make, train_recipe, tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
-    train(make(MASKED), out)
+    train_recipe(make(MASKED), out)
     before = keys(out)
 
     def fail(*rest, **options):
         raise AssertionError("augmented again")
 
     monkeypatch.setattr("distill.data.augment.pairs.Augmenter.augment_counted", fail)
-    train(make(MASKED), out)
+    train_recipe(make(MASKED), out)
     assert keys(out) == before
     assert "data: unchanged" in capsys.readouterr().err
 
@@ -249,26 +220,26 @@ def test_a_killed_run_makes_what_is_missing(make, blocks, tmp_path, monkeypatch,
     assert len(blocks) == 2 * count
 
 
-def test_settings_seed_and_model_are_parts_of_the_key(train, tmp_path, place):
+def test_settings_seed_and_model_are_parts_of_the_key(train_recipe, tmp_path, place):
     found = []
     other = tiny.write_masked_lm(tmp_path / "masked", seed=1, layers=2)
     for number, (augment, seed) in enumerate(
         [(MASKED, 1), (MASKED, 2), ({**MASKED, "p": 0.4}, 1), ({**MASKED, "model": str(other)}, 1)]
     ):
-        train(task(augment, seed=seed), tmp_path / str(number))
+        train_recipe(task(augment, seed=seed), tmp_path / str(number))
         found.append(keys(tmp_path / str(number))["data"])
     assert len(set(found)) == 4
 
 
-def test_labels_can_be_copied(train, tmp_path):
-    train(task({"method": "ngrams", "p": 1.0, "longest": 6, "labels": "copy", "variants": 3}), tmp_path / "run")
+def test_labels_can_be_copied(train_recipe, tmp_path):
+    train_recipe(task({"method": "ngrams", "p": 1.0, "longest": 6, "labels": "copy", "variants": 3}), tmp_path / "run")
     counts, made = read(tmp_path / "run" / "data" / "counts.json"), table(tmp_path / "run", "train")
     assert counts["labelled"] == counts["train"] == len(made["text"]) > counts["augmented"] > 0
     assert -100 not in made["label"]
 
 
-def test_a_changed_augmentation_is_a_changed_recipe(train, tmp_path):
-    train(task({"method": "ngrams", "variants": 2}), tmp_path / "run")
+def test_a_changed_augmentation_is_a_changed_recipe(train_recipe, tmp_path):
+    train_recipe(task({"method": "ngrams", "variants": 2}), tmp_path / "run")
     with pytest.raises(RunError, match=r"data\.augment\.variants: 2 -> 3"):
         distill.run(task({"method": "ngrams", "variants": 3}), out=tmp_path / "run")
 

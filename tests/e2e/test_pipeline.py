@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 import torch
+from artefacts import facts, read, weights
 
 import distill
 from distill.errors import GateError, ModelError, RunError
@@ -31,18 +32,6 @@ class Run(NamedTuple):
     home: Path
     report: Any
     before: dict[str, str]
-
-
-def read(path):
-    return json.loads(path.read_text("utf-8"))
-
-
-def facts(path, stage):
-    return next(entry["facts"] for entry in read(path / "manifest.json")["stages"] if entry["name"] == stage)
-
-
-def weights(path):
-    return sha256_file(path / "student" / "model.safetensors")
 
 
 @pytest.fixture(scope="module")

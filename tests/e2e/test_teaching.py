@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny
+from artefacts import facts
 
 import distill
 from distill.data.benchmarks_write import write_benchmark
@@ -65,10 +66,6 @@ def recipe(files, monkeypatch):
         "export": {"presets": ["fp32"]},
         "measure": {"batch": [1], "sequence": [32], "min_runs": 3, "min_seconds": 0},
     }
-
-
-def facts(path, name):
-    return next(entry["facts"] for entry in json.loads((path / "manifest.json").read_text())["stages"] if entry["name"] == name)
 
 
 @pytest.mark.slow

@@ -7,35 +7,12 @@ import json
 import numpy as np
 import pytest
 import tiny
+from artefacts import read, stages, weights
 
 import distill
-from distill.files import sha256_file
 from distill.train import stages as training
 
 FEW = "train.max_steps=3"
-
-
-def read(path):
-    return json.loads(path.read_text("utf-8"))
-
-
-def stages(path):
-    return {entry["name"]: entry for entry in read(path / "manifest.json")["stages"]}
-
-
-def weights(path):
-    return sha256_file(path / "student" / "model.safetensors")
-
-
-@pytest.fixture
-def never(monkeypatch):
-    """never("distill.embedding.training.train_student", ...): from now on a call of it is a failure."""
-
-    def forbid(*names):
-        for name in names:
-            monkeypatch.setattr(name, lambda *a, _name=name, **k: pytest.fail(f"{_name} was called"))
-
-    return forbid
 
 
 NOT_AGAIN = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import stopwatch
 import tiny
-from taskruns import TRAIN, Trained, recipe
+from taskruns import TRAIN, recipe
 
 import distill
 
@@ -25,22 +25,6 @@ def place(tmp_path_factory):
 def at_place(place, monkeypatch, no_stopwatch):
     """Paths are given as a user in that folder gives them, and nothing is timed."""
     monkeypatch.chdir(place)
-
-
-@pytest.fixture
-def train(monkeypatch):
-    """train(recipe, out): a run that ends when the student is on disk."""
-
-    def stop(self):
-        raise Trained
-
-    def run(tree, out, **options):
-        with monkeypatch.context() as patch:
-            patch.setattr("distill.tasks.run.Proof.go", stop)
-            with pytest.raises(Trained):
-                distill.run(tree, out=out, **options)
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import tiny
-from taskruns import QUICK, keys, log, read, recipe, weights
+from artefacts import keys, log, read, weights
+from taskruns import QUICK, recipe
 
 import distill
 from distill.errors import UserError
@@ -22,17 +23,6 @@ NOT_AGAIN = [
     "distill.tasks.proof.check_head_parity",
     "distill.tasks.proof.run_over",
 ]
-
-
-@pytest.fixture
-def never(monkeypatch):
-    """never("package.function", ...): from now on a call of it is a failure."""
-
-    def forbid(*names):
-        for name in names:
-            monkeypatch.setattr(name, lambda *a, _name=name, **k: pytest.fail(f"{_name} was called"))
-
-    return forbid
 
 
 def test_an_unchanged_run_trains_nothing(trained, never):
@@ -82,7 +72,7 @@ def kill(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["teacher", "inner", "prediction"])
-def test_a_killed_run_goes_on_where_it_was(stage, trained, tmp_path, kill, monkeypatch, train):
+def test_a_killed_run_goes_on_where_it_was(stage, trained, tmp_path, kill, monkeypatch, train_recipe):
     out = tmp_path / "run"
     context = kill(stage)
     with pytest.raises(Killed):
@@ -93,7 +83,7 @@ def test_a_killed_run_goes_on_where_it_was(stage, trained, tmp_path, kill, monke
 
     real = stages._run_stage
     monkeypatch.setattr(stages, "_run_stage", lambda r, spec, *a, **k: seen.append(spec.name) or real(r, spec, *a, **k))
-    train(recipe("classification"), out)
+    train_recipe(recipe("classification"), out)
     assert seen == ["teacher", "inner", "prediction"][["teacher", "inner", "prediction"].index(stage) :]
     assert weights(out) == weights(trained)
     assert [(entry["stage"], entry["step"]) for entry in log(out)] == [(entry["stage"], entry["step"]) for entry in log(trained)]
@@ -107,26 +97,26 @@ def test_a_killed_run_goes_on_where_it_was(stage, trained, tmp_path, kill, monke
         ("spans", {"data.answer_unit": "character"}),
     ],
 )
-def test_a_teacher_is_trained_again_when_what_trains_it_changes(kind, change, tmp_path, train):
+def test_a_teacher_is_trained_again_when_what_trains_it_changes(kind, change, tmp_path, train_recipe):
     """In the same folder as in a new one."""
     tree = recipe(kind)
     tree["teacher"]["finetune"] = {"epochs": 1, **QUICK}
     tree["stages"] = [{"losses": ["kl_divergence"], "max_steps": 1, **QUICK}]
-    train(tree, tmp_path / "run")
+    train_recipe(tree, tmp_path / "run")
     before = keys(tmp_path / "run")["finetune"]
     for name, value in change.items():
         part, key = name.split(".")
         tree[part] = {**tree[part], key: value}
     with pytest.raises(UserError, match="force"):
         distill.run(tree, out=tmp_path / "run")
-    train(tree, tmp_path / "run", force=True)
+    train_recipe(tree, tmp_path / "run", force=True)
     assert keys(tmp_path / "run")["finetune"] != before
-    train(tree, tmp_path / "new")
+    train_recipe(tree, tmp_path / "new")
     file = "teacher/model.safetensors"
     assert sha256_file(tmp_path / "run" / file) == sha256_file(tmp_path / "new" / file)
 
 
-def test_words_without_spaces_are_other_data(place, tmp_path, train):
+def test_words_without_spaces_are_other_data(place, tmp_path, train_recipe):
     """Neither the run's own stages nor the shared cache of what the teacher said take one for the other."""
     rng = np.random.default_rng(0)
     rows = rng.choice(list("0123456789"), (80, 6)).tolist()
@@ -136,12 +126,12 @@ def test_words_without_spaces_are_other_data(place, tmp_path, train):
     tree = recipe("tokens", teacher={"model": str(tmp_path / "teacher"), "max_length": 64})
     tree["stages"] = [{"losses": ["kl_divergence"], "max_steps": 2, **QUICK}]
     tree["data"] = {"train": str(tmp_path / "digits.conll"), "dev": {"share": 0.2}}
-    train(tree, tmp_path / "run")
+    train_recipe(tree, tmp_path / "run")
     apart = weights(tmp_path / "run")
     tree["data"] = {**tree["data"], "joined_words": True}
-    train(tree, tmp_path / "run", force=True)
-    train(tree, tmp_path / "cached")
+    train_recipe(tree, tmp_path / "run", force=True)
+    train_recipe(tree, tmp_path / "cached")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISTILL_CACHE", str(tmp_path / "empty"))
-        train(tree, tmp_path / "new")
+        train_recipe(tree, tmp_path / "new")
     assert weights(tmp_path / "run") == weights(tmp_path / "cached") == weights(tmp_path / "new") != apart

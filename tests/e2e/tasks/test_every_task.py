@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 import transformers
+from artefacts import facts, log, read, score
 from compared import same_as_itself
-from taskruns import KINDS, QUICK, SOFT, TASKS, TEST, facts, log, read, recipe, score
+from taskruns import KINDS, QUICK, SOFT, TASKS, TEST, recipe
 
 import distill
 from students.heads import load_head_student
@@ -99,14 +100,14 @@ def test_a_teacher_learns_what_the_words_tell(trained):
 
 
 @pytest.mark.parametrize("family", [family for family in tiny.FAMILIES if family != "albert"])
-def test_every_family_is_distilled_in_two_stages(family, tmp_path, train):
+def test_every_family_is_distilled_in_two_stages(family, tmp_path, train_recipe):
     """Inner states, then predictions, with padded batches. Layers of ALBERT cannot be cut."""
     tiny.write_classifier(tmp_path / "teacher", family=family, layers=3)
     tree = recipe("classification", teacher={"model": str(tmp_path / "teacher"), "max_length": 64})
     for stage in tree["stages"]:
         stage |= {"max_steps": 2}
     tree["stages"][0]["losses"] = ["attention_mse", "hidden_mse", "embedding_layer_mse", "minilm_v2"]
-    train(tree, tmp_path / "run")
+    train_recipe(tree, tmp_path / "run")
     stages = facts(tmp_path / "run", "training")["stages"]
     assert [stage["layer_map"] for stage in stages] == [[[0, 0], [2, 1]], None]
     assert {name for line in log(tmp_path / "run") for name in line.get("losses", ())} >= {

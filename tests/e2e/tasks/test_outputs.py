@@ -8,7 +8,8 @@ import pytest
 import tiny
 import torch
 import transformers
-from taskruns import QUICK, read, recipe, score, taught
+from artefacts import read, score
+from taskruns import QUICK, recipe, taught
 
 import distill
 from distill.errors import ModelError
@@ -57,7 +58,7 @@ def test_a_trained_teacher_in_another_order_is_fine_tuned_in_the_order_of_the_da
 
 @pytest.mark.parametrize("told", [None, "single_label_classification"])
 @pytest.mark.parametrize("student", [{"layers": 2}, {"kind": "tiny", "layers": 2, "hidden": 24, "heads": 4}, {"kind": "bilstm"}])
-def test_the_task_decides_what_clients_do_with_logits(told, student, place, tmp_path, train):
+def test_the_task_decides_what_clients_do_with_logits(told, student, place, tmp_path, train_recipe):
     """Whatever its teacher's config.json says, or does not: a student of several labels is read through a sigmoid."""
     config = tiny.write_classifier(tmp_path / "teacher", ("animal", "late", "outside"), layers=3) / "config.json"
     config.write_text(json.dumps(read(config) | ({} if told is None else {"problem_type": told})), "utf-8")
@@ -69,7 +70,7 @@ def test_the_task_decides_what_clients_do_with_logits(told, student, place, tmp_
             distill.run(tree, out=tmp_path / "refused")
         tree["teacher"] = {**teacher, "finetune": {"epochs": 0.1, **QUICK}}
     out = tmp_path / "run"
-    train(tree, out)
+    train_recipe(tree, out)
     assert read(out / "student" / "config.json")["problem_type"] == "multi_label_classification"
     if told is not None:
         assert read(out / "teacher" / "config.json")["problem_type"] == "multi_label_classification"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from taskruns import QUICK, TRAIN, facts, log, recipe, taught
+from artefacts import facts, log
+from taskruns import QUICK, TRAIN, recipe, taught
 
 
-def test_unlabelled_text_is_learnt_from(trained, tmp_path, train):
+def test_unlabelled_text_is_learnt_from(trained, tmp_path, train_recipe):
     (tmp_path / "more.txt").write_text("".join(f"Nobody has labelled sentence {n}.\n" for n in range(40)), "utf-8")
     data = {**recipe("classification")["data"], "unlabelled": str(tmp_path / "more.txt")}
     out = tmp_path / "run"
@@ -16,7 +17,7 @@ def test_unlabelled_text_is_learnt_from(trained, tmp_path, train):
         {"name": "all", "losses": ["kl_divergence", "hard_label"], "epochs": 1, **QUICK},
         {"name": "gold", "losses": ["hard_label"], "epochs": 1, "data": "labelled", **QUICK},
     ]
-    train(taught(trained, data=data, stages=both), out)
+    train_recipe(taught(trained, data=data, stages=both), out)
     counts = facts(out, "data")
     assert counts["train"] == counts["labelled"] + 40
     steps = [entry["planned_steps"] for entry in facts(out, "training")["stages"]]
@@ -26,7 +27,7 @@ def test_unlabelled_text_is_learnt_from(trained, tmp_path, train):
     assert min(table["label"][:-40]) >= 0
 
 
-def test_answers_of_unlabelled_questions_are_not_told(place, tmp_path, train):
+def test_answers_of_unlabelled_questions_are_not_told(place, tmp_path, train_recipe):
     """With gold labels alone a stage on all rows learns what one on the labelled rows learns."""
     tiny.write_task(tmp_path, "spans", 0, 40)
     tiny.write_task(tmp_path, "spans", 40, 60, "more.json")
@@ -36,19 +37,19 @@ def test_answers_of_unlabelled_questions_are_not_told(place, tmp_path, train):
         stage = {"losses": ["hard_label"], "epochs": 1, "batch_size": 64, "data": part, "learning_rate": 1e-3}
         teacher = {"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.5, "batch_size": 16}}
         runs.append(tmp_path / part)
-        train(recipe("spans", teacher=teacher, data=data, stages=[stage]), runs[-1])
+        train_recipe(recipe("spans", teacher=teacher, data=data, stages=[stage]), runs[-1])
     assert facts(runs[0], "data")["train"] == facts(runs[0], "data")["labelled"] + 20
     assert log(runs[0])[0]["loss"] == pytest.approx(log(runs[1])[0]["loss"], abs=1e-5)
 
 
-def test_rows_of_an_evaluation_set_are_kept_out(trained, tmp_path, train):
+def test_rows_of_an_evaluation_set_are_kept_out(trained, tmp_path, train_recipe):
     """Case, spaces and punctuation make no other text of it."""
     rows = tiny.text_rows()
     lines = [f"{text.upper().rstrip('.')} !\t{label}" for text, label in rows[:30]]
     (tmp_path / "test.tsv").write_text("text\tlabel\n" + "\n".join(lines) + "\n", "utf-8")
     out = tmp_path / "run"
     data = {"train": "rows.tsv", "evaluate": {"test": str(tmp_path / "test.tsv")}}
-    train(taught(trained, data=data), out)
+    train_recipe(taught(trained, data=data), out)
     assert facts(out, "data")["removed_evaluation"] == 30
     kept = {name: pq.read_table(out / "data" / f"{name}.parquet").to_pydict()["text"] for name in ("train", "dev")}
     assert not {text for text, _ in rows[:30]} & {*kept["train"], *kept["dev"]}

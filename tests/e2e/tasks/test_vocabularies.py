@@ -6,7 +6,8 @@ import json
 
 import pytest
 import tiny
-from taskruns import facts, log, read, recipe, taught
+from artefacts import facts, log, read
+from taskruns import recipe, taught
 
 import distill
 from distill.errors import ModelError
@@ -16,13 +17,13 @@ from teachers.heads import CLASSES
 
 
 @pytest.mark.parametrize("store_states", [None, "fp32"])
-def test_the_teacher_reads_the_tokens_of_a_trimmed_student(store_states, trained, tmp_path, train):
+def test_the_teacher_reads_the_tokens_of_a_trimmed_student(store_states, trained, tmp_path, train_recipe):
     """The whole teacher with fewer pieces: its inner states and predictions are the teacher's before it learns anything."""
     stage = {"losses": ["attention_mse", "hidden_mse", "embedding_layer_mse"], "max_steps": 1, "batch_size": 16}
     out = tmp_path / "run"
     student = {"layers": 3, "vocabulary": {"min_count": 1}}
     settings = {"precision": "fp32", "evaluate_every": 0.5, "store_states": store_states}
-    train(taught(trained, student=student, stages=[stage], train=settings), out)
+    train_recipe(taught(trained, student=student, stages=[stage], train=settings), out)
     assert log(out)[0]["loss"] < 1e-6
     model, tokenizer = load_head_student(out / "student", CLASSES["classification"])
     whole = read(trained / "teacher" / "config.json")["vocab_size"]
@@ -34,12 +35,12 @@ def test_the_teacher_reads_the_tokens_of_a_trimmed_student(store_states, trained
 
 
 @pytest.mark.parametrize("kind", ["pairs", "tokens"])
-def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train, monkeypatch):
+def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train_recipe, monkeypatch):
     """Every row goes through the teacher once, whatever is asked of it, and the student learns what it learns without a store."""
     tree = recipe(kind, teacher={"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.1, "batch_size": 16}})
     tree["stages"][0]["layer_map"], tree["stages"][1]["max_steps"] = "last", 3
     monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "cache"))
-    train(tree, tmp_path / "live")
+    train_recipe(tree, tmp_path / "live")
     read_rows = []
 
     def watched(self, inputs):
@@ -49,7 +50,7 @@ def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train, m
     monkeypatch.setattr("distill.tasks.beside.Predictions.raw", watched)
     monkeypatch.setattr("distill.tasks.logits.run_over", lambda *_, **__: pytest.fail("the teacher is asked again"))
     monkeypatch.setenv("DISTILL_CACHE", str(tmp_path / "other"))
-    train({**tree, "train": {**tree["train"], "store_states": "fp32"}}, tmp_path / "stored")
+    train_recipe({**tree, "train": {**tree["train"], "store_states": "fp32"}}, tmp_path / "stored")
     told = facts(tmp_path / "stored", "training")["stages"][0]["stored_states"]
     assert told["computed"] == told["rows"] > 0
     assert len(read_rows) == len({tuple(row) for row in read_rows})
@@ -59,13 +60,13 @@ def test_one_run_of_the_teacher_gives_states_and_logits(kind, tmp_path, train, m
 
 
 @pytest.mark.parametrize("kind", ["tokens", "spans"])
-def test_token_level_predictions_of_a_trimmed_student_stand_beside_the_teachers(kind, tmp_path, train):
+def test_token_level_predictions_of_a_trimmed_student_stand_beside_the_teachers(kind, tmp_path, train_recipe):
     """With rare pieces gone some words fall apart into more tokens: the teacher is asked about the same ones."""
     out = tmp_path / "run"
     stages = [{"losses": ["kl_divergence"], "max_steps": 2, "batch_size": 16}]
     student = {"layers": 3, "vocabulary": {"size": 100}}
     teacher = {"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.1, "batch_size": 16}}
-    train(recipe(kind, teacher=teacher, student=student, stages=stages), out)
+    train_recipe(recipe(kind, teacher=teacher, student=student, stages=stages), out)
     assert log(out)[0]["loss"] < 1e-5
 
 
@@ -81,13 +82,13 @@ def letters(folder, **shape):
 
 
 @pytest.mark.parametrize("kind", ["layers", "bilstm"])
-def test_a_start_model_with_another_tokenizer_learns_from_predictions(kind, trained, tmp_path, train):
+def test_a_start_model_with_another_tokenizer_learns_from_predictions(kind, trained, tmp_path, train_recipe):
     start = letters(tmp_path / "letters", layers=2, hidden=24)
     out = tmp_path / "run"
     student = {"from": str(start), "layers": [0]}
     if kind == "bilstm":
         student = {"kind": "bilstm", "dim": 24, "hidden": 12}
-    train(taught(trained, student=student), out)
+    train_recipe(taught(trained, student=student), out)
     assert facts(out, "student")["kind"] == kind
 
 
