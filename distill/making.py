@@ -16,6 +16,7 @@ from teachers.ensemble import AnyTeacher
 from teachers.fingerprint import tokenizer_sha256
 from teachers.heads import load_masked_lm
 from teachers.load import Teacher
+from teachers.pieces import same_pieces
 
 from .errors import ModelError
 from .progress import track
@@ -102,17 +103,20 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
         if not wanted:
             continue
         where = f"stages.{number}.losses"
-        if static or tokenizer_sha256(teacher) != tokenizer_sha256(start):
+        masked = any(loss.name in MASKED_LM for loss in wanted)
+        alike = tokenizer_sha256(teacher) == tokenizer_sha256(start)
+        if static or not (alike or (not masked and same_pieces(teacher.tokenizer, start.tokenizer) is not None)):
             raise ModelError(
                 f"the loss {wanted[0].name} compares token by token, and these two models cannot be compared so",
                 where=where,
                 got="a static student" if static else "different tokenizers",
-                expected="one tokenizer, and a student with layers",
+                expected=("one tokenizer" if masked else "tokenizers that cut texts into the same pieces")
+                + ", and a student with layers",
                 hint="start the student from the teacher, or use losses between sentence vectors (embedding_cosine, ...)",
             )
         kept = kept_layers(recipe.student, student.layers)
         check_models(stage, teacher.model, student.model, kept=kept, where=f"stages.{number}")
-        if loaded and any(loss.name in MASKED_LM for loss in wanted):
+        if loaded and masked:
             raise ModelError(
                 "the masked-LM head of a teacher is read from its folder",
                 where=where,
@@ -142,7 +146,9 @@ def running_teacher(
         return None
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
     encoder, kept = encoder_of(teacher.model if head is None else head), kept_layers(recipe.student, student.layers)
-    return InnerTeacher(encoder, student.ids, head, start.tokenizer, kept, key, recipe.teacher.batch_size)
+    pieces = same_pieces(teacher.tokenizer, start.tokenizer)
+    ids = student.ids if pieces is None else pieces.of_trimmed(student.ids)
+    return InnerTeacher(encoder, ids, head, start.tokenizer, kept, key, recipe.teacher.batch_size)
 
 
 def _labelling(batches: Iterable[int]) -> Iterator[int]:

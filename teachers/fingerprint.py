@@ -25,8 +25,13 @@ def model_fingerprint(model: SentenceTransformer) -> dict[str, Any]:
 
 
 def tokenizer_sha256(model: Any) -> str:
-    """sha256 of the definition of `model.tokenizer`, without the padding and truncation that happen to be set."""
-    tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
+    """`definition_sha256` of `model.tokenizer`."""
+    return definition_sha256(model.tokenizer)
+
+
+def definition_sha256(tokenizer: Any) -> str:
+    """sha256 of the definition of a tokenizer, without the padding and truncation that happen to be set."""
+    tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not hasattr(tokenizer, "to_str"):
         return hashlib.sha256(repr(tokenizer).encode("utf-8")).hexdigest()
     tree = json.loads(tokenizer.to_str())

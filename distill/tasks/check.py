@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from students.heads import HeadStudent
 from teachers.heads import HeadModel
+from teachers.pieces import same_pieces
 
 from ..errors import ModelError
 from ..positions import position_limit
@@ -13,16 +14,16 @@ from ..recipe_stages import StageSpec
 from ..train.compared import check_models
 from ..train.layer_map import kept_layers
 from ..train.textbrewer_guards import check_stage
-from .teacher import same_tokens
 
 
-def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student: HeadStudent) -> None:
+def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student: HeadStudent, *, pairs: bool) -> None:
     """Refuse a loss or a layer map that these models cannot have.
 
     Args:
         recipe: names the losses.
         teacher, start: the teacher, and the model that the student is made of.
         student: untrained.
+        pairs: whether the data's rows are pairs of texts.
 
     Raises:
         UserError: what does not fit; what would is named.
@@ -34,21 +35,21 @@ def check_student(recipe: Recipe, teacher: HeadModel, start: HeadModel, student:
         token_task = recipe.task in BY_TOKEN
         by_token = inner or (sorted(losses & COMPARING) if token_task else [])
         if by_token:
-            _check_tokens(by_token[0], teacher, start, student, where)
+            _check_tokens(by_token[0], teacher, start, student, pairs, where)
         if inner:
             _check_layers(inner[0], stage, teacher, student, kept_layers(recipe.student, student.layers), where)
         if recipe.train.engine == "textbrewer":
             check_stage(stage, student.kind, recipe.task, where=where, train=recipe.train)
 
 
-def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: HeadStudent, where: str) -> None:
-    """A loss that compares token by token needs one tokenizer, and a teacher that can read as much as the student."""
-    if not same_tokens(teacher, start.tokenizer):
+def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: HeadStudent, pairs: bool, where: str) -> None:
+    """A loss that compares token by token needs the same pieces, and a teacher that can read as much as the student."""
+    if same_pieces(teacher.tokenizer, start.tokenizer, pairs=pairs) is None:
         raise ModelError(
             f"the loss {loss} compares token by token, and teacher and student cut text into different tokens",
             where=f"{where}.losses",
             got=f"teacher {teacher.name}, start model {start.name}",
-            expected="one tokenizer",
+            expected="tokenizers that cut texts into the same pieces" + (", pairs of texts too" if pairs else ""),
             hint="start the student from the teacher, or keep to losses on the predictions of whole texts (logits_mse, "
             "kl_divergence, hard_label)",
         )

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from teachers.device import at_work
 from teachers.heads import HeadModel
+from teachers.pieces import reads
 from teachers.precision import Precision, keyed, products
 from teachers.remote import signals_url
 from teachers.state_rows import row_key
@@ -77,7 +78,7 @@ def _predict(head: HeadModel, task: str, precision: Precision, ids: Tensor | Non
 
     def logits(batch: Mapping[str, Tensor]) -> Tensor:
         with products(precision, device):
-            return model_logits(head.model, _as_teachers(batch, ids), task)
+            return model_logits(head.model, _as_teachers(head.model, batch, ids), task)
 
     return torch_predict(logits, device)
 
@@ -197,12 +198,12 @@ def _name(row: Mapping[str, Any]) -> str:
     return "|".join(" ".join(map(str, np.asarray(row[part]).tolist())) for part in ("input_ids", "token_type_ids") if part in row)
 
 
-def _as_teachers(batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str, Tensor]:
-    """A batch with the teacher's token ids in place of those of a trimmed vocabulary."""
+def _as_teachers(model: nn.Module, batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str, Tensor]:
+    """A batch with the teacher's token ids in place of the student's, and without what the teacher does not read."""
     if ids is None:
         return batch
     tokens = batch["input_ids"]
-    return {**batch, "input_ids": ids.to(tokens.device)[tokens]}
+    return reads(model, {**batch, "input_ids": ids.to(tokens.device)[tokens]})
 
 
 def _stored(place: Path, lengths: np.ndarray, task: str) -> list[np.ndarray] | None:

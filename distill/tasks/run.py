@@ -53,7 +53,7 @@ class TaskRun:
         if told := shorter_words(recipe.student.max_length, student.max_length, heads.max_length):
             note(f"student: {told}")
         for head, _ in heads.each():
-            check_student(recipe, head, heads.start, student)
+            check_student(recipe, head, heads.start, student, pairs=data.pairs)
         if recipe.teacher.finetune is not None:
             heads.train_teacher(folder, data)
             student = self._build(data, heads)  # of the teacher as it is now

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from teachers.fingerprint import tokenizer_sha256, weights_sha256
+from teachers.fingerprint import definition_sha256, tokenizer_sha256, weights_sha256
 from teachers.heads import PROBLEMS, HeadModel
 from teachers.spec import FinetuneSpec
 
@@ -142,10 +142,5 @@ def finetune_recipe(recipe: Recipe) -> Recipe:
 
 
 def same_tokens(teacher: HeadModel, tokenizer: Any) -> bool:
-    """Whether a tokenizer cuts texts as the teacher's does."""
-
-    class Holder:
-        def __init__(self, tokenizer: Any) -> None:
-            self.tokenizer = tokenizer
-
-    return tokenizer_sha256(teacher) == tokenizer_sha256(Holder(tokenizer))
+    """Whether a tokenizer is the teacher's, ids and all."""
+    return definition_sha256(teacher.tokenizer) == definition_sha256(tokenizer)

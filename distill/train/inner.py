@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from teachers.capture import Capture, EncoderShape, States, encoder_of, shape_of
+from teachers.pieces import reads
 
 from ..errors import DistillError
 from ..losses.ckd import layer_pair, layer_triple, word_pair, word_triple
@@ -43,7 +44,7 @@ class InnerTeacher:
     Attributes:
         encoder: the teacher's encoder, in eval mode; that of `head`, where there is one, so that one run serves both.
         ids: the teacher's token id of each of the student's, int64 [student vocabulary], where the student's vocabulary
-            was trimmed; None where they are the same.
+            was trimmed or its pieces have other ids; None where they are the same.
         head: the teacher with its masked-LM head, where tokens are masked.
         tokenizer: of both, where tokens are masked.
         kept: its layers that the student was cut from, 0-based; None for a student that was not.
@@ -194,10 +195,10 @@ class InnerLosses(nn.Module):
             return None
 
     def teacher_inputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the teacher reads of a batch: its own ids in place of those of a trimmed vocabulary."""
-        (ids,), tokens = self._ids, features["input_ids"]
+        """What the teacher reads of a batch: its own ids in place of the student's, and token types if it knows them."""
+        (ids,), (encoder,), tokens = self._ids, self._teacher, features["input_ids"]
         others = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
-        return {"input_ids": tokens if ids is None else ids.to(tokens.device)[tokens], **others}
+        return reads(encoder, {"input_ids": tokens if ids is None else ids.to(tokens.device)[tokens], **others})
 
     def _loss(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         """One loss over all its layers, unweighted."""

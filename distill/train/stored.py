@@ -168,8 +168,10 @@ def _keys(losses: InnerLosses, rows: Rows) -> list[bytes]:
     keys = []
     for row in range(len(rows)):
         item = rows[row]
-        read = losses.teacher_inputs({"input_ids": torch.from_numpy(np.asarray(item["input_ids"], dtype=np.int64))})
-        keys.append(row_key(read["input_ids"].numpy(), item.get("token_type_ids")))
+        given = {name: item[name] for name in ("input_ids", "token_type_ids") if name in item}
+        read = losses.teacher_inputs({name: torch.from_numpy(np.asarray(value, dtype=np.int64)) for name, value in given.items()})
+        types = item["token_type_ids"] if "token_type_ids" in read else None
+        keys.append(row_key(read["input_ids"].numpy(), types))
     return keys
 
 

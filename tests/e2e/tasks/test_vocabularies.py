@@ -7,7 +7,8 @@ import json
 import pytest
 import tiny
 from artefacts import facts, log, read
-from taskruns import recipe, taught
+from otherids import write_renamed
+from taskruns import QUICK, recipe, taught
 
 import distill
 from distill.errors import ModelError
@@ -68,6 +69,46 @@ def test_token_level_predictions_of_a_trimmed_student_stand_beside_the_teachers(
     teacher = {"model": "encoder", "max_length": 64, "finetune": {"epochs": 0.1, "batch_size": 16}}
     train_recipe(recipe(kind, teacher=teacher, student=student, stages=stages), out)
     assert log(out)[0]["loss"] < 1e-5
+
+
+@pytest.mark.parametrize("vocabulary", [None, {"min_count": 1}])
+@pytest.mark.parametrize("store_states", [None, "fp32"])
+def test_a_student_with_the_same_pieces_under_other_ids_is_compared_token_by_token(
+    store_states, vocabulary, trained, tmp_path, train_recipe
+):
+    """The whole teacher with other ids: its inner states and predictions are the teacher's before it learns anything."""
+    start = write_renamed(trained / "teacher", tmp_path / "renamed")
+    stages = [
+        {"name": "inner", "losses": ["attention_mse", "hidden_mse", "embedding_layer_mse"], "max_steps": 1, "batch_size": 16},
+        {"name": "both", "losses": ["logits_mse", "hidden_cosine"], "max_steps": 1, "batch_size": 16, "learning_rate": 1e-9},
+    ]
+    out = tmp_path / "run"
+    student = {"from": str(start), "layers": 3, "vocabulary": vocabulary}
+    train_recipe(taught(trained, student=student, stages=stages, train={"precision": "fp32", "store_states": store_states}), out)
+    assert log(out)[0]["loss"] < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["classification", "tokens"])
+def test_a_teacher_of_another_family_is_compared_token_by_token(kind, tmp_path, train_recipe):
+    """MPNet reads BERT's pieces, has no token types and counts its positions from the padding's id on."""
+    tiny.write_encoder(tmp_path / "plain", "mpnet", layers=3, hidden=48)
+    teacher = write_renamed(tmp_path / "plain", tmp_path / "mpnet", inputs=["input_ids", "attention_mask"])
+    stages = [
+        {"name": "inner", "losses": ["attention_mse", "hidden_mse", "minilm_v2"], "max_steps": 3, **QUICK},
+        {"name": "prediction", "losses": ["kl_divergence"], "max_steps": 3, **QUICK},
+    ]
+    tiny.write_encoder(tmp_path / "bert", layers=2, hidden=32)
+    student = {"from": str(tmp_path / "bert"), "layers": 1}
+    finetune = {"epochs": 0.1, **QUICK}
+    taught_by = {"model": str(teacher), "max_length": 60, "finetune": finetune}
+    tree = recipe(kind, teacher=taught_by, student=student, stages=stages)
+    losses = {}
+    for name, store in (("live", None), ("stored", "fp32")):
+        out = tmp_path / name
+        train_recipe({**tree, "train": {**tree["train"], "store_states": store}}, out)
+        losses[name] = [line["losses"] for line in log(out) if "losses" in line]
+    for one, other in zip(losses["live"], losses["stored"], strict=True):
+        assert other == pytest.approx(one, rel=1e-4, abs=1e-7)
 
 
 def letters(folder, **shape):
