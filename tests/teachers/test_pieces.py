@@ -1,4 +1,4 @@
-"""Tokenizers are the same where they cut every text into the same pieces, whatever the pieces' ids and the special tokens' names."""
+"""Tokenizers are the same where they cut every text into the same pieces, whatever the ids and the special tokens' names."""
 
 from __future__ import annotations
 
