@@ -42,7 +42,7 @@ TIMED = {**QUICK, "min_runs": 30, "min_seconds": 1.0}
 
 def overrides(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a data set changes in a recipe: all but its phrases, which some rows have."""
-    return {name: value for name, value in data.items() if name != "phrases"}
+    return {name: value for name, value in data.items() if name not in ("phrases", "clean")}
 
 
 def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
@@ -96,8 +96,9 @@ def one(
     if row.get("augment"):
         folder = os.environ["DISTILL_BENCH_DATA"]
         given["data.augment"] = json.loads(json.dumps(row["augment"]).replace("DATA/", f"{Path(folder).resolve()}/"))
-    if row.get("unlabelled"):
-        given["data.unlabelled"] = [{"source": data["phrases"], "limit": row["unlabelled"]}]
+    for wanted, phrases in (("unlabelled", "phrases"), ("clean", "clean")):
+        if row.get(wanted):
+            given["data.unlabelled"] = [{"source": data[phrases], "limit": row[wanted]}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:

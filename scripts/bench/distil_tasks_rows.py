@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distil_tasks_phrases import as_sentences, as_written, read
+
 from distill.files import atomic_write
 from distill.recipe import DataSpec
 from distill.tasks.data import read_task_data
@@ -61,7 +63,8 @@ BOTH = [stage(MIXED, 3)]
 def rows() -> dict[str, dict[str, Any]]:
     """Every row: its data set, teacher, student and stages; `against` is the row it is compared to, else that on labels alone.
 
-    Rows with `unlabelled` also learn what the teacher says of so many phrases of other sentences, see `_phrases`.
+    Rows with `unlabelled` also learn what the teacher says of so many phrases of other sentences, those with `clean` of so many
+    that are written as sentences are; see `distil_tasks_phrases`.
     """
     return {**_english(), **_small(), **_others(), **_ablations(), **_few()}
 
@@ -216,11 +219,12 @@ def sources(data: Path, work: Path) -> dict[str, dict[str, Any]]:
 
 
 def _sources(
-    data: Path, phrases: Path, nsmc: tuple[Path, Path], korquad: tuple[Path, Path], sst2: dict[str, Any]
+    data: Path, phrases: tuple[Path, Path], nsmc: tuple[Path, Path], korquad: tuple[Path, Path], sst2: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     return {
         "sst2": {
-            "phrases": str(phrases),
+            "phrases": str(phrases[0]),
+            "clean": str(phrases[1]),
             "data.train": {"source": str(data / "sst2" / "train.tsv"), **sst2},
             "data.evaluate": {"test": {"source": str(data / "sst2" / "dev.tsv"), **sst2}},
         },
@@ -241,22 +245,17 @@ def _sources(
     }
 
 
-def _phrases(path: Path, train: dict[str, Any], work: Path) -> Path:
-    """GLUE's SST-2 phrases, about 56,000, without labels and in their order, which is random.
-
-    None is part of a held-out sentence, or a student would know those in part. What test sentences have in common with them
-    are everyday phrases of at most seven words.
-    """
-    place = work / "sst2-phrases.txt"
-    if not place.exists():
+def _phrases(path: Path, train: dict[str, Any], work: Path) -> tuple[Path, Path]:
+    """Both kinds of text of `distil_tasks_phrases`, one a line."""
+    places = work / "sst2-phrases.txt", work / "sst2-clean-phrases.txt"
+    if not all(place.exists() for place in places):
         spec = DataSpec.model_validate({"train": [train], "dev": {"share": 0.1}})
-        held_out = read_task_data(spec, "classification").dev
-        sentences = " | ".join(f" {' '.join(text.split())} " for text in held_out.text)  # type: ignore[union-attr]
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            _, *lines = (line.split("\t")[0].strip() for line in stream)
-        kept = [line for line in dict.fromkeys(lines) if f" {line} " not in sentences]
-        atomic_write(place, "\n".join(kept) + "\n")
-    return place
+        data = read_task_data(spec, "classification")
+        texts, held_out = data.train.text, data.dev.text  # type: ignore[union-attr]
+        lines = read(path)
+        for place, kept in zip(places, (as_written(lines, held_out), as_sentences(lines, texts, held_out)), strict=True):
+            atomic_write(place, "\n".join(kept) + "\n")
+    return places
 
 
 def _split_nsmc(path: Path, work: Path) -> tuple[Path, Path]:

@@ -82,3 +82,43 @@ def test_what_a_row_is_compared_to_is_there(bench):
     assert named
     for name, row in named.items():
         assert known[row["against"]]["set"] == row["set"], name
+
+
+@pytest.fixture(scope="module")
+def phrases(bench):
+    import distil_tasks_phrases
+
+    return distil_tasks_phrases
+
+
+HELD_OUT = ["a rollicking ride , with jaw dropping action sequences and striking villains", "the café lrb b rrb ut closed"]
+
+
+def test_phrases_are_written_as_sentences_are(phrases):
+    assert (
+        phrases.plain("A jaw-dropping café ( b ) ut -- closed , `` so '' .")
+        == "a jaw dropping cafe lrb b rrb ut closed , ` so ''"
+    )
+    assert phrases.plain(" .") == ""
+    assert phrases.words("it 's 24/7 , ` so '") == ["it", "s", "24", "7", "so"]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "jaw-dropping action sequences",
+        "ride , with jaw-dropping action sequences , striking villains .",
+        "the café ( b ) ut",
+        "... with jaw dropping action sequences",
+        "it is a rollicking ride with jaw-dropping stunts",
+    ],
+)
+def test_no_part_of_a_held_out_sentence_is_left(phrases, known):
+    assert phrases.as_sentences([known, "striking action"], [], HELD_OUT) == ["striking action"]
+    assert phrases.as_written(["striking villains"], HELD_OUT) == []
+
+
+def test_phrases_come_once_and_whole_training_sentences_never(phrases):
+    found = phrases.as_sentences(["Well made .", "well-made", "good , really good .", "..."], ["good really good"], HELD_OUT)
+    assert found == ["well made"]
+    assert phrases.as_written(["b", "a-b", "b"], HELD_OUT[:1]) == ["b", "a-b"]
