@@ -43,6 +43,8 @@ class DataFacts(Facts):
     duplicates: int | None = None
     removed_evaluation: int | None = None
     removed_dev: int | None = None
+    known_dev: int | None = None
+    known_evaluation: int | None = None
     augmented: int | None = None
     bad_rows: int | None = None
     too_short: int | None = None

@@ -129,6 +129,8 @@ FACTS = {
     "Malformed rows skipped": "건너뛴 잘못된 행",
     "Queries without a relevant document, left out": "제외: 관련 문서가 없는 질의",
     "Fit texts that are also tested, left out": "제외: 시험에도 쓰이는 학습 텍스트",
+    "Dev rows known in part (eight words in a row)": "학습 텍스트와 여덟 단어 이상 이어서 겹치는 개발 행",
+    "Evaluation rows known in part (eight words in a row)": "학습 텍스트와 여덟 단어 이상 이어서 겹치는 평가 행",
     "Labels": "레이블",
     "Labelled by the teacher in this run": "이번 실행에서 교사 모델이 처리한 문장",
     "Labels reused from the store": "저장소에서 재사용한 교사 출력",

@@ -57,6 +57,11 @@ def data_facts(report: Report) -> Pairs:
             (tell("Duplicates dropped"), whole(data.duplicates)),
             (tell("Removed: also in an evaluation set"), whole(data.removed_evaluation)),
             (tell("Removed: also in dev"), whole(data.removed_dev) if data.removed_dev else None),
+            (tell("Dev rows known in part (eight words in a row)"), whole(data.known_dev) if data.known_dev else None),
+            (
+                tell("Evaluation rows known in part (eight words in a row)"),
+                whole(data.known_evaluation) if data.known_evaluation else None,
+            ),
             (tell("Made by augmentation, among those used"), whole(data.augmented) if data.augmented else None),
             (
                 tell("Too short / too long"),

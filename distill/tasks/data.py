@@ -14,6 +14,7 @@ import numpy as np
 from ..data.augment.account import write_report
 from ..data.conll import read_token_examples
 from ..data.examples import UNLABELLED, LabelSet, SpanExamples, TextExamples, TokenExamples
+from ..data.known_text import known_in_part, texts_by_row
 from ..data.labelled import read_text_examples
 from ..data.labels import learnable
 from ..data.prepare import fold
@@ -54,7 +55,7 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     """Read, split and check the examples of a recipe.
 
     Training examples whose text stands in an evaluation set are dropped, and so are those of dev; both are counted. Two
-    texts are the same if they differ in case, spaces and punctuation alone.
+    texts are the same if they differ in case, spaces and punctuation alone. Rows that are known in part are counted and stay.
 
     Raises:
         DataError: a source cannot be read, label sets differ, or nothing is left for a part.
@@ -85,6 +86,10 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
         bare = joined([unlabelled(part, train) for part in more])
         train = joined([train, _without(bare, seen, counts, "removed_unlabelled")])
     counts["train"], counts["labelled"], counts["dev"] = len(train), labelled, len(dev)
+    held_out = {"dev": texts_by_row(dev), **{f"evaluate-{name}": texts_by_row(part) for name, part in evaluate.items()}}
+    known = known_in_part(held_out, texts_by_row(train))
+    counts["known_dev"] = known.pop("dev")
+    counts["known_evaluation"] = sum(known.values())
     return TaskData(labels, train, labelled, dev, evaluate, dict(counts))
 
 

@@ -10,6 +10,7 @@ from teachers.precision import Precision, resolve
 
 from ..augmenting import run_key, run_mask
 from ..data.augment.parts import Parts
+from ..data.known_text import IN_A_ROW
 from ..export.onnx import check_presets
 from ..given import source_facts, source_key
 from ..positions import shorter_words
@@ -97,6 +98,7 @@ class TaskRun:
             data = restore_variants(data, self.folder.data)
         more = f" ({data.labelled:,} with labels)" if data.labelled < len(data.train) else ""
         note(f"data: {len(data.train):,} examples to train on{more}, {len(data.dev):,} for dev")
+        _tell_known(data)
         return data
 
     def _build(self, data: TaskData, heads: Heads) -> HeadStudent:
@@ -119,3 +121,15 @@ class TaskRun:
             if order is not None:
                 reorder_head(student.model, order, data.labels)
         return student
+
+
+def _tell_known(data: TaskData) -> None:
+    """Say so where held-out rows are known in part: one in a hundred or more, three at least."""
+    told = {"dev": (data.counts["known_dev"], len(data.dev))}
+    told["evaluation"] = data.counts["known_evaluation"], sum(map(len, data.evaluate.values()))
+    for name, (known, rows) in told.items():
+        if known >= max(3, rows / 100):
+            note(
+                f"note: {known:,} of {rows:,} {name} rows share {IN_A_ROW} words in a row with what is trained on: what is "
+                "measured there flatters the student (leave such text out of data.train and data.unlabelled)"
+            )

@@ -137,6 +137,18 @@ def test_unlabelled_text_needs_no_label_column(place):
     assert len(found.train) - found.labelled == 2
 
 
+def test_unlabelled_text_that_holds_a_part_of_held_out_rows_is_counted(place):
+    rows = [(" ".join(f"{letter}{row}" for letter in "abcdefghij"), "odd" if row % 2 else "even") for row in range(60)]
+    write("rows.tsv", rows[:40])
+    write("test.tsv", rows[40:])
+    plain = read("classification", train="rows.tsv", evaluate={"test": "test.tsv"}, dev={"share": 0.3})
+    assert plain.counts["known_dev"] == plain.counts["known_evaluation"] == 0
+    tiny.write_lines(place / "more.txt", [f"And so, {row[:-4].upper()} ..." for row in (*plain.dev.text[:2], rows[45][0])])
+    found = read("classification", train="rows.tsv", evaluate={"test": "test.tsv"}, dev={"share": 0.3}, unlabelled="more.txt")
+    assert (found.counts["known_dev"], found.counts["known_evaluation"]) == (2, 1)
+    assert len(found.train) == len(plain.train) + 3  # they stay
+
+
 @pytest.mark.parametrize(
     ("rows", "more", "words"),
     [

@@ -27,6 +27,18 @@ def test_unlabelled_text_is_learnt_from(trained, tmp_path, train_recipe):
     assert min(table["label"][:-40]) >= 0
 
 
+def test_text_that_knows_the_dev_rows_in_part_is_told(trained, tmp_path, train_recipe, capsys):
+    """Sentences of the dev set with other ends; the number stands in the manifest too."""
+    dev = pq.read_table(trained / "data" / "dev.parquet").to_pydict()["text"]
+    long = [text for text in dev if len(text.split()) >= 8]
+    more = tmp_path / "more.txt"
+    tiny.write_lines(more, [f"Well, {text.rstrip('.').upper()} -- or so." for text in long])
+    out = tmp_path / "run"
+    train_recipe(taught(trained, data={**recipe("classification")["data"], "unlabelled": str(more)}), out)
+    assert facts(out, "data")["known_dev"] >= len(long) > 3
+    assert f"of {len(dev)} dev rows share 8 words in a row with what is trained on" in capsys.readouterr().err
+
+
 def test_answers_of_unlabelled_questions_are_not_told(place, tmp_path, train_recipe):
     """With gold labels alone a stage on all rows learns what one on the labelled rows learns."""
     tiny.write_task(tmp_path, "spans", 0, 40)
