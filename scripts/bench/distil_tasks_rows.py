@@ -104,13 +104,8 @@ def _english() -> dict[str, dict[str, Any]]:
             "stages": [stage(MIXED, 3, 2e-4), stage(MIXED, 1, 5e-5, "closing", data="labelled")],
             "unlabelled": 20_000,
         },
-        # `kd`, and four variants of every sentence: whole sentences are what the test asks
-        "sst2-minilm6-kdtang": {
-            **mpnet,
-            "stages": [stage(MIXED, 3, 2e-4)],
-            "unlabelled": 20_000,
-            "augment": {"method": "tang", "variants": 4},
-        },
+        # phrases that the held-out tenth does not know; with these half of the rate above is better on it
+        "sst2-minilm6-kdclean": {**mpnet, "stages": [stage(MIXED, 3, 1e-4)], "clean": 20_000},
         # `kd` with every English piece, not those of the training text alone: 21.6M, just below a fifth
         "sst2-minilm6en-labels": {**mpnet, "student": MINILM6_EN, "stages": PLAIN},
         "sst2-minilm6en-kd": {**mpnet, "student": MINILM6_EN, "stages": [stage(MIXED, 3, 2e-4)], "unlabelled": 20_000},
