@@ -86,9 +86,14 @@ def same_pieces(teacher: Any, other: Any, *, pairs: bool = False) -> SamePieces 
     return SamePieces(ids)
 
 
+def reads_types(model: nn.Module) -> bool:
+    """Whether a model of transformers is told which text each token is of."""
+    return "token_type_ids" in inspect.signature(type(model).forward).parameters
+
+
 def reads(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A batch without the token types, where the model has none: MPNet reads no such thing of a BERT student's rows."""
-    typed = "token_type_ids" in inspect.signature(type(model).forward).parameters
+    typed = reads_types(model)
     return {name: value for name, value in batch.items() if typed or name != "token_type_ids"}
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from teachers.device import at_work
 from teachers.heads import HeadModel
-from teachers.pieces import reads
+from teachers.pieces import reads, reads_types
 from teachers.precision import Precision, keyed, products
 from teachers.remote import signals_url
 from teachers.state_rows import row_key
@@ -69,7 +69,9 @@ def teacher_logits(
     """
     head.model.eval()
     with at_work(head.model) as device:
-        asked = _Asked(_predict(head, task, precision, ids, device), features, collate, batch_size, ids, said)
+        asked = _Asked(
+            _predict(head, task, precision, ids, device), features, collate, batch_size, ids, said, reads_types(head.model)
+        )
         return _kept(head, asked, keyed(key, precision), order, task, content)
 
 
@@ -139,6 +141,7 @@ class _Asked:
     batch_size: int
     ids: Tensor | None
     said: Mapping[bytes, np.ndarray]
+    typed: bool
 
     def __call__(self, rows: Sequence[int], description: str = "") -> list[np.ndarray]:
         """Logits of each of the rows, without padding."""
@@ -153,7 +156,8 @@ class _Asked:
     def _key(self, row: int) -> bytes:
         item = self.features[row]
         tokens = np.asarray(item["input_ids"])
-        return row_key(tokens if self.ids is None else self.ids.cpu().numpy()[tokens], item.get("token_type_ids"))
+        types = item.get("token_type_ids") if self.typed else None
+        return row_key(tokens if self.ids is None else self.ids.cpu().numpy()[tokens], types)
 
 
 class Later(Sequence[np.ndarray]):
