@@ -7,6 +7,7 @@ not the same, and a student that has read that half is judged too well.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,17 +31,20 @@ def known_in_part(held_out: Mapping[str, Iterable[str]], training: Iterable[str]
     Returns:
         Name -> rows.
     """
-    rows: dict[tuple[str, ...], set[tuple[str, int]]] = {}
+    rows: dict[int, tuple[int, ...]] = {}
+    names: list[str] = []
     for name, texts in held_out.items():
-        for row, text in enumerate(texts):
-            for part in _parts(text):
-                rows.setdefault(part, set()).add((name, row))
-    known: set[tuple[str, int]] = set()
+        for text in texts:
+            for part in set(_parts(text)):
+                rows[part] = (*rows.get(part, ()), len(names))
+            names.append(name)
+    known: set[int] = set()
     if rows:
         for text in training:
             for part in _parts(text):
-                known |= rows.get(part, set())
-    return {name: sum(1 for part, _ in known if part == name) for name in held_out}
+                known.update(rows.get(part, ()))
+    found = Counter(names[row] for row in known)
+    return {name: found[name] for name in held_out}
 
 
 def texts_by_row(examples: Any) -> Sequence[str]:
@@ -55,6 +59,7 @@ def texts_by_row(examples: Any) -> Sequence[str]:
     return list(examples.text)
 
 
-def _parts(text: str) -> Iterator[tuple[str, ...]]:
+def _parts(text: str) -> Iterator[int]:
+    """Every `IN_A_ROW` words in a row, as a number of 64 bits in place of the words."""
     words = _WORD.findall(text.casefold())
-    return (tuple(words[start : start + IN_A_ROW]) for start in range(len(words) - IN_A_ROW + 1))
+    return (hash(tuple(words[start : start + IN_A_ROW])) for start in range(len(words) - IN_A_ROW + 1))
