@@ -37,6 +37,9 @@ MINILM6_EN = {**MINILM6, "vocabulary": {"languages": ["en"]}}
 BILSTM = {"kind": "bilstm", "dim": 300, "hidden": 150}
 BILSTM_TRIMMED = {**BILSTM, "vocabulary": {}}
 E5_CUT = {"kind": "layers", "from": "teacher", "layers": 4, "vocabulary": {}}
+PKD = [{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 0.5}]
+CKD = [SOFT, {**HARD, "weight": 0.5}, {"name": "ckd_word", "pair": 5.0, "triple": 10.0}, "ckd_layer"]
+DISTILBERT = [{**SOFT, "weight": 2.5}, HARD, "hidden_cosine"]
 LSTM_PLAIN = [stage([HARD], 8, 1e-3)]
 LSTM_KD = [stage(["logits_mse"], 8, 1e-3)]
 ABLATIONS = {
@@ -74,20 +77,18 @@ def _english() -> dict[str, dict[str, Any]]:
     minilm = {"set": "sst2", "teacher": "minilm", "student": CUT3}
     mpnet = {"set": "sst2", "teacher": "mpnet", "student": MINILM6}
     lstm = {"set": "sst2", "teacher": "mpnet", "student": BILSTM}
-    pkd = [{**HARD, "weight": 0.5}, {**SOFT, "weight": 0.5}, {"name": "pkd", "weight": 0.5}]
-    ckd = [SOFT, {**HARD, "weight": 0.5}, {"name": "ckd_word", "pair": 5.0, "triple": 10.0}, "ckd_layer"]
     return {
         # layers 0, 2 and 5 of MiniLM under a fine-tuned MiniLM
         "sst2-cut3-labels": {**minilm, "stages": PLAIN},
         "sst2-cut3-kdsentences": {**minilm, "stages": BOTH},
         "sst2-cut3-kd": {**minilm, "stages": BOTH, "unlabelled": 20_000},
         "sst2-cut3-tinybert": {**minilm, "stages": TINYBERT, "unlabelled": 20_000},
-        "sst2-cut3-pkd": {**minilm, "stages": [stage(pkd, 3, layer_map="skip")], "unlabelled": 20_000},
-        "sst2-cut3-ckd": {**minilm, "stages": [stage(ckd, 3)], "unlabelled": 20_000},
+        "sst2-cut3-pkd": {**minilm, "stages": [stage(PKD, 3, layer_map="skip")], "unlabelled": 20_000},
+        "sst2-cut3-ckd": {**minilm, "stages": [stage(CKD, 3)], "unlabelled": 20_000},
         "sst2-cut3-minilm2": {**minilm, "stages": two_stages(["minilm_v2"], MIXED), "unlabelled": 20_000},
         "sst2-cut3-distilbert": {
             **minilm,
-            "stages": [stage([{**SOFT, "weight": 2.5}, HARD, "hidden_cosine"], 3, layer_map="last")],
+            "stages": [stage(DISTILBERT, 3, layer_map="last")],
             "unlabelled": 20_000,
         },
         # at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
@@ -132,13 +133,18 @@ def _small() -> dict[str, dict[str, Any]]:
 
 def _others() -> dict[str, dict[str, Any]]:
     """Korean reviews, entities, and answers."""
+    nsmc = {"set": "nsmc", "teacher": "e5", "student": E5_CUT}
     return {
         # NSMC under multilingual e5, whose vocabulary is trimmed to the corpus
-        "nsmc-cut4-labels": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": PLAIN},
-        "nsmc-cut4-kd": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": BOTH},
-        "nsmc-cut4-tinybert": {"set": "nsmc", "teacher": "e5", "student": E5_CUT, "stages": two_stages(INNER, MIXED)},
-        "nsmc-bilstm-labels": {"set": "nsmc", "teacher": "e5", "student": BILSTM_TRIMMED, "stages": LSTM_PLAIN},
-        "nsmc-bilstm-kd": {"set": "nsmc", "teacher": "e5", "student": BILSTM_TRIMMED, "stages": LSTM_KD},
+        "nsmc-cut4-labels": {**nsmc, "stages": PLAIN},
+        "nsmc-cut4-kd": {**nsmc, "stages": BOTH},
+        "nsmc-cut4-tinybert": {**nsmc, "stages": two_stages(INNER, MIXED)},
+        "nsmc-cut4-pkd": {**nsmc, "stages": [stage(PKD, 3, layer_map="skip")]},
+        "nsmc-cut4-ckd": {**nsmc, "stages": [stage(CKD, 3)]},
+        "nsmc-cut4-minilm2": {**nsmc, "stages": two_stages(["minilm_v2"], MIXED)},
+        "nsmc-cut4-distilbert": {**nsmc, "stages": [stage(DISTILBERT, 3, layer_map="last")]},
+        "nsmc-bilstm-labels": {**nsmc, "student": BILSTM_TRIMMED, "stages": LSTM_PLAIN},
+        "nsmc-bilstm-kd": {**nsmc, "student": BILSTM_TRIMMED, "stages": LSTM_KD},
         # entities and answers
         "wnut-cut3-labels": {"set": "wnut", "teacher": "minilm", "student": CUT3, "stages": [stage([HARD], 6, 1e-4)]},
         "wnut-cut3-kd": {
