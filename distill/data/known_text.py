@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .examples import SpanExamples, TokenExamples
+from .examples import SpanExamples
 
 IN_A_ROW = 8
 """So many words in a row hardly stand in two texts by chance."""
@@ -52,11 +52,9 @@ def texts_by_row(examples: Any) -> Sequence[str]:
 
     Pairs and questions on a context share a text with other rows by their making, and give none.
     """
-    if isinstance(examples, TokenExamples):
-        return [" ".join(row) for row in examples.words]
-    if isinstance(examples, SpanExamples) or examples.text_pair is not None:
+    if isinstance(examples, SpanExamples) or getattr(examples, "text_pair", None) is not None:
         return ()
-    return list(examples.text)
+    return examples.text
 
 
 def _parts(text: str) -> Iterator[int]:

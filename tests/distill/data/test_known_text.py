@@ -55,4 +55,5 @@ def test_rows_that_share_texts_by_their_making_give_none():
     assert texts_by_row(TextExamples(["a b", "c"], None, labels)) == ["a b", "c"]
     assert texts_by_row(TextExamples(["a b", "c"], ["d", "e"], labels)) == ()
     assert texts_by_row(TokenExamples([["a", "b"], ["c"]], None, True)) == ["a b", "c"]
+    assert texts_by_row(TokenExamples([list("오늘 비")], None, False)) == ["오늘 비"]  # characters are no words
     assert texts_by_row(SpanExamples(["1"], ["who"], ["a b"], [[("a", 0)]])) == ()
