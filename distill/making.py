@@ -13,7 +13,6 @@ from students.static import build_static
 from students.vocabulary import trim
 from teachers.capture import encoder_of
 from teachers.ensemble import AnyTeacher
-from teachers.fingerprint import tokenizer_sha256
 from teachers.heads import load_masked_lm
 from teachers.load import Teacher
 from teachers.pieces import same_pieces
@@ -104,8 +103,8 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
             continue
         where = f"stages.{number}.losses"
         masked = any(loss.name in MASKED_LM for loss in wanted)
-        alike = tokenizer_sha256(teacher) == tokenizer_sha256(start)
-        if static or not (alike or (not masked and same_pieces(teacher.tokenizer, start.tokenizer) is not None)):
+        pieces = None if static else same_pieces(teacher.tokenizer, start.tokenizer)
+        if pieces is None or (masked and pieces.ids is not None):
             raise ModelError(
                 f"the loss {wanted[0].name} compares token by token, and these two models cannot be compared so",
                 where=where,
@@ -147,8 +146,8 @@ def running_teacher(
     head = load_masked_lm(recipe.teacher.model, revision=recipe.teacher.revision) if asked & MASKED_LM else None
     encoder, kept = encoder_of(teacher.model if head is None else head), kept_layers(recipe.student, student.layers)
     pieces = same_pieces(teacher.tokenizer, start.tokenizer)
-    ids = student.ids if pieces is None else pieces.of_trimmed(student.ids)
-    return InnerTeacher(encoder, ids, head, start.tokenizer, kept, key, recipe.teacher.batch_size)
+    assert pieces is not None, "checked before the first step"
+    return InnerTeacher(encoder, pieces.of_trimmed(student.ids), head, start.tokenizer, kept, key, recipe.teacher.batch_size)
 
 
 def _labelling(batches: Iterable[int]) -> Iterator[int]:

@@ -6,16 +6,19 @@ those of a BERT student: both read as many tokens, and the k-th token of one is 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .fingerprint import definition_sha256
+from .state_rows import row_key
 
 ROLES = (
     ("first", ("cls_token", "bos_token")),
@@ -86,15 +89,39 @@ def same_pieces(teacher: Any, other: Any, *, pairs: bool = False) -> SamePieces 
     return SamePieces(ids)
 
 
-def reads_types(model: nn.Module) -> bool:
-    """Whether a model of transformers is told which text each token is of."""
-    return "token_type_ids" in inspect.signature(type(model).forward).parameters
+def as_read(model: nn.Module, batch: Mapping[str, Tensor], ids: Tensor | None) -> dict[str, Tensor]:
+    """A student's batch as the teacher reads it.
+
+    Args:
+        model: the teacher, of transformers.
+        batch: `input_ids`, maybe `attention_mask` and `token_type_ids`.
+        ids: the teacher's id of each of the student's; None where they are the same.
+
+    Returns:
+        The batch with the teacher's ids, and without the token types where the teacher has none: MPNet reads no such thing.
+    """
+    typed, tokens = _reads_types(type(model)), batch["input_ids"]  # type: ignore[arg-type]  # mypy: classes are hashable
+    read = {name: value for name, value in batch.items() if typed or name != "token_type_ids"}
+    return {**read, "input_ids": tokens if ids is None else ids.to(tokens.device)[tokens]}
 
 
-def reads(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A batch without the token types, where the model has none: MPNet reads no such thing of a BERT student's rows."""
-    typed = reads_types(model)
-    return {name: value for name, value in batch.items() if typed or name != "token_type_ids"}
+def read_key(model: nn.Module, row: Mapping[str, Any], ids: Tensor | None) -> bytes:
+    """`row_key` of a student's row as the teacher reads it.
+
+    Args:
+        model, ids: as in `as_read`.
+        row: `input_ids`, maybe `token_type_ids`, int [tokens].
+    """
+    given = {name: row[name] for name in ("input_ids", "token_type_ids") if name in row}
+    read = as_read(model, {name: torch.from_numpy(np.asarray(value, dtype=np.int64)) for name, value in given.items()}, ids)
+    types = read.get("token_type_ids")
+    return row_key(read["input_ids"].numpy(), None if types is None else types.numpy())
+
+
+@functools.cache
+def _reads_types(kind: type[nn.Module]) -> bool:
+    """Whether models of this kind are told which text each token is of."""
+    return "token_type_ids" in inspect.signature(kind.forward).parameters
 
 
 class _Side:

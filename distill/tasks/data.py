@@ -86,10 +86,9 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
         bare = joined([unlabelled(part, train) for part in more])
         train = joined([train, _without(bare, seen, counts, "removed_unlabelled")])
     counts["train"], counts["labelled"], counts["dev"] = len(train), labelled, len(dev)
-    held_out = {"dev": texts_by_row(dev), **{f"evaluate-{name}": texts_by_row(part) for name, part in evaluate.items()}}
-    known = known_in_part(held_out, texts_by_row(train))
-    counts["known_dev"] = known.pop("dev")
-    counts["known_evaluation"] = sum(known.values())
+    held_out = {"dev": texts_by_row(dev), "evaluation": [text for part in evaluate.values() for text in texts_by_row(part)]}
+    for name, rows in known_in_part(held_out, texts_by_row(train)).items():
+        counts[f"known_{name}"] = rows
     return TaskData(labels, train, labelled, dev, evaluate, dict(counts))
 
 

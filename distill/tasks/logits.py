@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from teachers.device import at_work
 from teachers.heads import HeadModel
-from teachers.pieces import reads, reads_types
+from teachers.pieces import as_read, read_key
 from teachers.precision import Precision, keyed, products
 from teachers.remote import signals_url
-from teachers.state_rows import row_key
 from teachers.store import EmbeddingStore
 
 from ..data.features import TaskCollator
@@ -69,9 +68,7 @@ def teacher_logits(
     """
     head.model.eval()
     with at_work(head.model) as device:
-        asked = _Asked(
-            _predict(head, task, precision, ids, device), features, collate, batch_size, ids, said, reads_types(head.model)
-        )
+        asked = _Asked(_predict(head, task, precision, ids, device), features, collate, batch_size, head.model, ids, said)
         return _kept(head, asked, keyed(key, precision), order, task, content)
 
 
@@ -80,7 +77,7 @@ def _predict(head: HeadModel, task: str, precision: Precision, ids: Tensor | Non
 
     def logits(batch: Mapping[str, Tensor]) -> Tensor:
         with products(precision, device):
-            return model_logits(head.model, _as_teachers(head.model, batch, ids), task)
+            return model_logits(head.model, as_read(head.model, batch, ids), task)
 
     return torch_predict(logits, device)
 
@@ -139,25 +136,19 @@ class _Asked:
     features: Features
     collate: TaskCollator
     batch_size: int
+    model: nn.Module
     ids: Tensor | None
     said: Mapping[bytes, np.ndarray]
-    typed: bool
 
     def __call__(self, rows: Sequence[int], description: str = "") -> list[np.ndarray]:
         """Logits of each of the rows, without padding."""
-        found = {row: self.said.get(self._key(row)) for row in rows} if self.said else {}
+        found = {row: self.said.get(read_key(self.model, self.features[row], self.ids)) for row in rows} if self.said else {}
         missing = [row for row in rows if found.get(row) is None]
         if missing:
             part = _Rows(self.features, missing)
             asked = run_over(self.predict, part, self.collate, batch_size=self.batch_size, description=description)
             found |= dict(zip(missing, asked, strict=True))
         return [logits for row in rows if (logits := found[row]) is not None]
-
-    def _key(self, row: int) -> bytes:
-        item = self.features[row]
-        tokens = np.asarray(item["input_ids"])
-        types = item.get("token_type_ids") if self.typed else None
-        return row_key(tokens if self.ids is None else self.ids.cpu().numpy()[tokens], types)
 
 
 class Later(Sequence[np.ndarray]):
@@ -200,14 +191,6 @@ def _row_by_row(
 def _name(row: Mapping[str, Any]) -> str:
     """Token ids, and which text each is of where the model is told so, as a string."""
     return "|".join(" ".join(map(str, np.asarray(row[part]).tolist())) for part in ("input_ids", "token_type_ids") if part in row)
-
-
-def _as_teachers(model: nn.Module, batch: Mapping[str, Tensor], ids: Tensor | None) -> Mapping[str, Tensor]:
-    """A batch with the teacher's token ids in place of the student's, and without what the teacher does not read."""
-    if ids is None:
-        return batch
-    tokens = batch["input_ids"]
-    return reads(model, {**batch, "input_ids": ids.to(tokens.device)[tokens]})
 
 
 def _stored(place: Path, lengths: np.ndarray, task: str) -> list[np.ndarray] | None:

@@ -80,6 +80,7 @@ class TaskRun:
         made: list[TaskData] = []
 
         def work() -> dict[str, Any]:
+            """Augment, save, and tell what was read, dropped and kept."""
             full, report = data, None
             if variants is not None:
                 full, report = add_variants(data, variants, mask, self.recipe.seed, parts)

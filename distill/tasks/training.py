@@ -97,6 +97,7 @@ class Training:
         trained: list[bool] = []
 
         def work() -> dict[str, Any]:
+            """Train, resuming what stands in `place`, and save the student."""
             if leads() and not place.exists():
                 for old in folder.work.glob("*"):
                     if old.is_dir() and not old.name.startswith("teacher-"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from teachers.capture import Capture, EncoderShape, States, encoder_of, shape_of
-from teachers.pieces import reads
+from teachers.pieces import as_read
 
 from ..errors import DistillError
 from ..losses.ckd import layer_pair, layer_triple, word_pair, word_triple
@@ -196,9 +196,9 @@ class InnerLosses(nn.Module):
 
     def teacher_inputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the teacher reads of a batch: its own ids in place of the student's, and token types if it knows them."""
-        (ids,), (encoder,), tokens = self._ids, self._teacher, features["input_ids"]
-        others = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
-        return reads(encoder, {"input_ids": tokens if ids is None else ids.to(tokens.device)[tokens], **others})
+        (ids,), (encoder,) = self._ids, self._teacher
+        given = ("input_ids", "attention_mask", "token_type_ids")
+        return as_read(encoder, {name: features[name] for name in given if name in features}, ids)
 
     def _loss(self, spec: LossSpec, student: States, teacher: States, mask: Tensor) -> Tensor:
         """One loss over all its layers, unweighted."""

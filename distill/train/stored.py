@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from teachers.capture import EncoderShape, States, Wanted
-from teachers.state_rows import Estimate, Part, StoredStates, row_key
+from teachers.capture import EncoderShape, States, Wanted, encoder_of
+from teachers.pieces import read_key
+from teachers.state_rows import Estimate, Part, StoredStates
 from teachers.state_store import StateStore
 
 from ..files import cache_dir
@@ -76,11 +77,14 @@ def store_states(
         ModelError: a state that is not finite, or too large for fp16.
     """
     assert teacher.key is not None, "whoever lets states be stored names the teacher"
-    keys, lengths = _keys(losses, rows), np.asarray(rows.lengths)
+    encoder = encoder_of(teacher.encoder)
+    keys = [read_key(encoder, rows[row], teacher.ids) for row in range(len(rows))]  # names of the rows in the store
+    lengths = np.asarray(rows.lengths)
     device = next(teacher.encoder.parameters()).device
     teacher.encoder.eval()
 
     def compute(wanted: Sequence[int]) -> dict[str, np.ndarray]:
+        """The teacher's states of some rows, padded, and what it says of them where that is collected."""
         batch = {key: value.to(device) for key, value in pad([rows[row] for row in wanted]).items()}
         if teacher.said is None:
             losses.run_teacher(batch)
@@ -161,18 +165,6 @@ def states_in(features: Mapping[str, Tensor]) -> States | None:
 def without_states(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A batch as a model reads it."""
     return {name: value for name, value in features.items() if not name.startswith(PREFIX)}
-
-
-def _keys(losses: InnerLosses, rows: Rows) -> list[bytes]:
-    """The name of each row in the store: the tokens that the teacher reads."""
-    keys = []
-    for row in range(len(rows)):
-        item = rows[row]
-        given = {name: item[name] for name in ("input_ids", "token_type_ids") if name in item}
-        read = losses.teacher_inputs({name: torch.from_numpy(np.asarray(value, dtype=np.int64)) for name, value in given.items()})
-        types = item["token_type_ids"] if "token_type_ids" in read else None
-        keys.append(row_key(read["input_ids"].numpy(), types))
-    return keys
 
 
 def _of(states: States, name: str) -> Tensor:

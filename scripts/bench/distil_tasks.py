@@ -42,7 +42,7 @@ TIMED = {**QUICK, "min_runs": 30, "min_seconds": 1.0}
 
 def overrides(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a data set changes in a recipe: all but its phrases, which some rows have."""
-    return {name: value for name, value in data.items() if name not in ("phrases", "clean")}
+    return {name: value for name, value in data.items() if name != "phrases"}
 
 
 def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
@@ -96,9 +96,9 @@ def one(
     if row.get("augment"):
         folder = os.environ["DISTILL_BENCH_DATA"]
         given["data.augment"] = json.loads(json.dumps(row["augment"]).replace("DATA/", f"{Path(folder).resolve()}/"))
-    for wanted, phrases in (("unlabelled", "phrases"), ("clean", "clean")):
-        if row.get(wanted):
-            given["data.unlabelled"] = [{"source": data[phrases], "limit": row[wanted]}]
+    for kind, place in data.get("phrases", {}).items():
+        if row.get(kind):
+            given["data.unlabelled"] = [{"source": place, "limit": row[kind]}]
     start = time.perf_counter()
     out = runs / f"{name}-{seed}"
     try:
@@ -149,6 +149,7 @@ def to_do(
 
 
 def main() -> None:
+    """Every row and seed that is asked for and not done yet; results are written after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = rows()
     parser.add_argument("names", nargs="*", help=f"which rows; default: all of {', '.join(known)}")

@@ -40,8 +40,8 @@ def as_sentences(phrases: Iterable[str], train: Iterable[str], held_out: Iterabl
 
     About 42,000. What is left has no five words in a row of a held-out sentence, and is no held-out sentence's part.
     """
-    whole = {" ".join(words(text)) for text in train}
-    held = [words(text) for text in held_out]
+    whole = {" ".join(words(plain(text))) for text in train}
+    held = [words(plain(text)) for text in held_out]
     sentences = " | ".join(f" {' '.join(text)} " for text in held)
     known = {part for text in held for part in _in_a_row(text)}
     kept = []
@@ -61,8 +61,8 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text without any punctuation."""
-    return re.sub(r"[^a-z0-9]+", " ", plain(text)).split()
+    """The words of a `plain` text without any punctuation."""
+    return re.sub(r"[^a-z0-9]+", " ", text).split()
 
 
 def _in_a_row(text: list[str]) -> Iterator[tuple[str, ...]]:

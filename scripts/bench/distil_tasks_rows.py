@@ -91,7 +91,7 @@ def _english() -> dict[str, dict[str, Any]]:
             "stages": [stage(DISTILBERT, 3, layer_map="last")],
             "unlabelled": 20_000,
         },
-        # at most a fifth of mpnet's parameters; the tokenizers differ, so predictions alone teach
+        # at most a fifth of mpnet's parameters; predictions alone teach
         "sst2-minilm6-labels": {**mpnet, "stages": PLAIN},
         "sst2-minilm6-kdsentences": {**mpnet, "stages": BOTH},
         "sst2-minilm6-kd": {**mpnet, "stages": [stage(MIXED, 3, 2e-4)], "unlabelled": 20_000},
@@ -224,8 +224,7 @@ def _sources(
 ) -> dict[str, dict[str, Any]]:
     return {
         "sst2": {
-            "phrases": str(phrases[0]),
-            "clean": str(phrases[1]),
+            "phrases": {"unlabelled": str(phrases[0]), "clean": str(phrases[1])},
             "data.train": {"source": str(data / "sst2" / "train.tsv"), **sst2},
             "data.evaluate": {"test": {"source": str(data / "sst2" / "dev.tsv"), **sst2}},
         },

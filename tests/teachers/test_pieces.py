@@ -13,7 +13,7 @@ from otherids import renamed
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from teachers.pieces import SamePieces, reads, same_pieces
+from teachers.pieces import SamePieces, as_read, same_pieces
 
 BERT, MPNET = tiny.tokenizer("bert"), renamed(tiny.tokenizer("bert"), inputs=["input_ids", "attention_mask"])
 CHARACTERS = "".join(sorted(set("".join(tiny.SENTENCES[:60])))) + "é☃Ω \t\n쀍"
@@ -142,6 +142,6 @@ def test_a_piece_that_the_teacher_has_no_role_for_is_unknown_to_it():
 def test_token_types_go_where_they_are_read():
     batch = {name: torch.zeros(1, 3, dtype=torch.long) for name in ("input_ids", "attention_mask", "token_type_ids")}
     typed, untyped = (tiny.sentence_transformer(family)[0].auto_model for family in ("bert", "mpnet"))
-    assert set(reads(typed, batch)) == set(batch)
-    assert set(reads(untyped, batch)) == {"input_ids", "attention_mask"}
-    untyped(**reads(untyped, batch))
+    assert set(as_read(typed, batch, None)) == set(batch)
+    assert set(as_read(untyped, batch, None)) == {"input_ids", "attention_mask"}
+    untyped(**as_read(untyped, batch, None))
