@@ -45,15 +45,20 @@ def overrides(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name != "phrases"}
 
 
-def teacher_of(row: Mapping[str, Any], data: Mapping[str, Any], models: Path, runs: Path) -> str:
-    """The folder of the fine-tuned teacher of a row's data set, made once by a short run that ends there."""
-    name = f"{row['set']}-teacher-{row['teacher']}"
+def teacher_of(row: Mapping[str, Any], seed: int, data: Mapping[str, Any], models: Path, runs: Path) -> str:
+    """The folder of the fine-tuned teacher of a row's data set, made once by a short run that ends there.
+
+    One teacher, of the first seed, teaches the students of every seed; with `own_teacher` each has the teacher of its seed.
+    """
+    seed = seed if row.get("own_teacher") else SEEDS[0]
+    name = f"{row['set']}-teacher-{row['teacher']}" + ("" if seed == SEEDS[0] else f"-{seed}")
     place = runs / name / "teacher"
     if not (runs / name / "report.json").exists():
         settings = dict(FINETUNE[row["teacher"]])
         settings["epochs"] = FINETUNE_LONGER.get((row["set"], row["teacher"]), settings["epochs"])
         recipe = {
             "name": name,
+            "seed": seed,
             "task": TASKS[row["set"]],
             "teacher": {"model": str(models / row["teacher"]), "max_length": 128, "finetune": settings},
             "data": {"train": "x", "dev": {"share": 0.1}},
@@ -84,7 +89,7 @@ def one(
         "name": f"{name}-{seed}",
         "seed": seed,
         "task": TASKS[row["set"]],
-        "teacher": {"model": teacher_of(row, data, models, runs), "max_length": 128, "precision": "auto"},
+        "teacher": {"model": teacher_of(row, seed, data, models, runs), "max_length": 128, "precision": "auto"},
         "data": {"train": "x", "dev": {"share": 0.1}},
         "student": student,
         "stages": row["stages"],

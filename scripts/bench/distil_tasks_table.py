@@ -57,6 +57,7 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
         preset = int8_of(first)
         scores = np.array([scores_of(run) for run in runs.values()])
         values = [_value(run) for run in runs.values()]
+        teacher = float(np.mean([run["models"]["teacher"]["test"]["value"] for run in runs.values()]))
         line = {
             "row": name,
             "seeds": len(values),
@@ -64,8 +65,8 @@ def table(found: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> l
             "value": float(np.mean(values)),
             "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
             "int8": float(np.mean([run["models"][preset]["test"]["value"] for run in runs.values() if preset in run["models"]])),
-            "teacher": first["models"]["teacher"]["test"]["value"],
-            "retained": float(np.mean(values)) / first["models"]["teacher"]["test"]["value"],
+            "teacher": teacher,
+            "retained": float(np.mean(values)) / teacher,
             "n": scores.shape[1],
             "params": first["models"]["student"]["params"],
             "embedding_params": first["models"]["student"]["embedding_params"],

@@ -122,3 +122,23 @@ def test_phrases_come_once_and_whole_training_sentences_never(phrases):
     found = phrases.as_sentences(["Well made .", "well-made", "good , really good .", "..."], ["good really good"], HELD_OUT)
     assert found == ["well made"]
     assert phrases.as_written(["b", "a-b", "b"], HELD_OUT[:1]) == ["b", "a-b"]
+
+
+def test_a_row_with_teachers_of_its_own_keeps_a_share_of_their_mean(bench):
+    first, second = run(10, "1 1"), run(10, "1 0")
+    first["models"]["teacher"]["test"] = {**first["models"]["teacher"]["test"], "value": 1.0}
+    second["models"]["teacher"]["test"] = {**second["models"]["teacher"]["test"], "value": 0.9}
+    (line,) = bench.table({"a-labels": {"42": first, "43": second}}, KNOWN)
+    assert line["teacher"] == pytest.approx(0.95)
+    assert line["retained"] == pytest.approx(0.75 / 0.95)
+
+
+def test_a_seed_has_the_teacher_it_asks_for(bench, tmp_path):
+    for name in ("sst2-teacher-mpnet", "sst2-teacher-mpnet-43"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").touch()
+    row = {"set": "sst2", "teacher": "mpnet"}
+    assert bench.teacher_of(row, 43, {}, tmp_path, tmp_path) == str(tmp_path / "sst2-teacher-mpnet" / "teacher")
+    own = {**row, "own_teacher": True}
+    assert bench.teacher_of(own, 42, {}, tmp_path, tmp_path) == str(tmp_path / "sst2-teacher-mpnet" / "teacher")
+    assert bench.teacher_of(own, 43, {}, tmp_path, tmp_path) == str(tmp_path / "sst2-teacher-mpnet-43" / "teacher")
