@@ -12,6 +12,7 @@ import numpy as np
 from teachers.device import at_work
 from teachers.ensemble import average_logits, confidence_weights, shares
 from teachers.heads import HeadModel
+from teachers.pieces import same_pieces
 from teachers.spec import TeacherSpec
 
 from ..combining import facts_of_each, weights_in_words
@@ -22,7 +23,7 @@ from ..evaluate.scoring import Examples, make_collator, make_features
 from ..recipe import BY_TOKEN
 from ..report.words import public_name
 from ..train.task import model_logits
-from .teacher import check_trained, head_key, label_order, same_tokens
+from .teacher import check_trained, head_key, label_order
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Several:
 
     Attributes:
         task: of the recipe.
-        members: the teachers. Where every token has logits they have one tokenizer and one longest input.
+        members: the teachers. Where every token has logits they cut texts into the same pieces and have one longest input.
         orders: for each teacher and label of the data its output; None where they agree.
         combine: `mean` of logits, or `confidence`: each row has weights of its own.
         shares: weights of the mean, float64 [K], of sum 1.
@@ -155,12 +156,12 @@ def join_heads(
         check_trained(head, task)
     if task in BY_TOKEN:
         for number, head in enumerate(others):
-            if not same_tokens(head, first.tokenizer):
+            if same_pieces(first.tokenizer, head.tokenizer, pairs=task == "spans") is None:
                 raise ModelError(
                     f"teachers of the task {task} say something of every token, and this one cuts text into others",
                     where=f"teacher.others.{number}",
                     got=head.name,
-                    expected=f"the tokenizer of {first.name}",
+                    expected=f"a tokenizer that cuts texts into the pieces of {first.name}",
                 )
         shortest = min(head.max_length for head in members)
         members = tuple(replace(head, max_length=shortest) for head in members)

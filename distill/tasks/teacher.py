@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from teachers.fingerprint import definition_sha256, tokenizer_sha256, weights_sha256
+from teachers.fingerprint import tokenizer_sha256, weights_sha256
 from teachers.heads import PROBLEMS, HeadModel
 from teachers.spec import FinetuneSpec
 
@@ -139,8 +139,3 @@ def finetune_recipe(recipe: Recipe) -> Recipe:
         "patience": None,
     }
     return recipe.with_values(stages=[stage], train=train)
-
-
-def same_tokens(teacher: HeadModel, tokenizer: Any) -> bool:
-    """Whether a tokenizer is the teacher's, ids and all."""
-    return definition_sha256(teacher.tokenizer) == definition_sha256(tokenizer)

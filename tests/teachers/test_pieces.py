@@ -145,3 +145,12 @@ def test_token_types_go_where_they_are_read():
     assert set(as_read(typed, batch, None)) == set(batch)
     assert set(as_read(untyped, batch, None)) == {"input_ids", "attention_mask"}
     untyped(**as_read(untyped, batch, None))
+
+
+def test_settings_that_a_call_leaves_behind_are_no_difference():
+    again = tiny.tokenizer()
+    again.pad_token_id, again.padding_side = again.pad_token_id, "left"
+    again(["a", "a b"], padding=True, truncation=True, max_length=5)
+    assert same_pieces(tiny.tokenizer(), again).ids is None
+    again.add_tokens(["qqqq"])
+    assert same_pieces(tiny.tokenizer(), again) is None

@@ -11,6 +11,7 @@ import pytest
 import stopwatch
 import tiny
 import torch
+from otherids import write_renamed
 
 import distill
 from distill.data.examples import UNLABELLED, LabelSet, TextExamples
@@ -274,3 +275,22 @@ def test_answers_of_several_teachers(tmp_path, monkeypatch):
     report = distill.run(recipe(task="spans", teacher=teacher, data=data), out=tmp_path / "run")
     assert report.teacher.model == "a + b"
     assert report.model("teacher").quality["test"].n > 0
+
+    def losses(out):
+        lines = map(json.loads, (out / "log.jsonl").read_text("utf-8").splitlines())
+        return [line["losses"] for line in lines if "losses" in line]
+
+    without_proof(monkeypatch)  # one that has other ids for the same pieces says the same
+    write_renamed(tmp_path / "b", tmp_path / "c")
+    distill.run(recipe(task="spans", teacher={**teacher, "others": ["c"]}, data=data), out=tmp_path / "renamed")
+    assert len(losses(tmp_path / "run")) == 2
+    assert losses(tmp_path / "renamed") == [pytest.approx(values, rel=1e-5) for values in losses(tmp_path / "run")]
+
+
+def test_what_stands_between_two_texts_matters_where_there_are_two(tmp_path):
+    for name in "ab":
+        tiny.write_classifier(tmp_path / name, ("0", "1"), auto_class="AutoModelForQuestionAnswering", layers=1)
+    write_renamed(tmp_path / "b", tmp_path / "c", between=2)
+    heads = heads_of(tmp_path, "ac", "spans")
+    with pytest.raises(ModelError, match="cuts text into others"):
+        join_heads(heads, LabelSet(()), None, SPEC, "spans")

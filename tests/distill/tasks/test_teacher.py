@@ -15,7 +15,7 @@ from distill.evaluate.outputs import run_over
 from distill.evaluate.scoring import make_collator, make_features
 from distill.files import cache_dir
 from distill.tasks.logits import _name, teacher_logits
-from distill.tasks.teacher import check_trained, head_key, label_order, reorder_head, same_tokens
+from distill.tasks.teacher import check_trained, head_key, label_order, reorder_head
 from distill.train.task import model_logits
 from teachers.heads import CLASSES, load_head
 
@@ -247,14 +247,3 @@ def test_logits_that_are_not_finite_name_their_row_and_are_not_kept(heads, cache
             ask(heads["tokens"], "tokens")
     assert caught.value.where == "row 4"
     assert all(np.isfinite(row).all() for row in ask(heads["tokens"], "tokens"))
-
-
-def test_tokenizers_are_told_apart(heads):
-    head = heads["classification"]
-    again = tiny.tokenizer()
-    again.pad_token_id, again.padding_side = again.pad_token_id, "left"
-    again(["a", "a b"], padding=True, truncation=True, max_length=5)  # settings that a call leaves behind
-    assert same_tokens(head, again)
-    other = tiny.tokenizer()
-    other.add_tokens(["qqqq"])
-    assert not same_tokens(head, other)
