@@ -113,6 +113,13 @@ def _english() -> dict[str, dict[str, Any]]:
         # `kd` with every English piece, not those of the training text alone: 21.6M, just below a fifth
         "sst2-minilm6en-labels": {**mpnet, "student": MINILM6_EN, "stages": PLAIN},
         "sst2-minilm6en-kd": {**mpnet, "student": MINILM6_EN, "stages": [stage(MIXED, 3, 2e-4)], "unlabelled": 20_000},
+        "sst2-minilm6en-kdteachers": {
+            **mpnet,
+            "student": MINILM6_EN,
+            "stages": [stage(MIXED, 3, 2e-4)],
+            "unlabelled": 20_000,
+            "own_teacher": True,
+        },
         "sst2-bilstm-labels": {**lstm, "stages": LSTM_PLAIN},
         "sst2-bilstm-kd": {**lstm, "stages": LSTM_KD, "unlabelled": 60_000},
     }
