@@ -17,7 +17,7 @@ from teachers.heads import load_masked_lm
 from teachers.load import Teacher
 from teachers.pieces import same_pieces
 
-from .errors import ModelError
+from .errors import ModelError, UserError
 from .progress import track
 from .recipe import Recipe
 from .recipe_losses import MASKED_LM, STATES
@@ -85,7 +85,7 @@ def make_student(
 
 
 def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, student: Student, *, loaded: bool) -> None:
-    """Everything that losses between inner states need of teacher and student, before the first step.
+    """Everything that losses need of teacher and student, before the first step.
 
     Args:
         recipe: names the losses.
@@ -98,6 +98,13 @@ def check_student(recipe: Recipe, teacher: Teacher, start: SentenceTransformer, 
     """
     static = recipe.student.kind == "static"
     for number, stage in enumerate(recipe.stages):
+        if stage.matryoshka and stage.matryoshka[0] >= student.dim:
+            raise UserError(
+                "the student's vectors cannot be shortened to so many dimensions",
+                where=f"stages.{number}.matryoshka",
+                got=stage.matryoshka[0],
+                expected=f"less than {student.dim}, their width",
+            )
         wanted = [loss for loss in stage.losses if loss.name in STATES | MASKED_LM]
         if not wanted:
             continue

@@ -96,6 +96,7 @@ class Recipe(Schema):
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"every stage needs a name of its own, got {names}")
+        self._toward_start()
         goals = [stage.toward for stage in self.stages]
         if "start" in goals and self.student.start == "teacher":
             raise ValueError("a stage toward 'start' needs student.from to be another model than the teacher")
@@ -105,6 +106,19 @@ class Recipe(Schema):
         self._budget()
         self._of_task()
         return self
+
+    def _toward_start(self) -> None:
+        """What stages toward the start model have not: it is another model's sentence vectors that they compare with."""
+        for stage in self.stages:
+            if stage.toward != "start":
+                continue
+            if self.task != "embedding":
+                raise ValueError(f"a stage toward 'start' belongs to the task embedding, not to {self.task}")
+            inner = [loss.name for loss in stage.losses if loss.name in STATES | MASKED_LM]
+            if inner:
+                raise ValueError(f"stage '{stage.name}' toward 'start' compares sentence vectors alone: leave out {inner[0]}")
+            if stage.matryoshka:
+                raise ValueError(f"stage '{stage.name}' toward 'start' trains whole vectors: leave out matryoshka")
 
     def _selection(self) -> None:
         """What the dev metric needs."""

@@ -23,7 +23,7 @@ class StageSpec(Schema):
         convention: whose definitions the losses have where the two differ: this toolkit's, or TextBrewer's.
         epochs: passes over the data; may be a fraction.
         max_steps: stop after this many optimizer steps, whatever `epochs` says.
-        batch_size: sentences per step and process.
+        batch_size: sentences per step, those of all processes together.
         batch_tokens: tokens per step and process, padding counted: batches of like length hold as many sentences as that
             allows, `batch_size` of them at most. None: every batch has `batch_size`.
         warmup: share of the steps in which the rate rises.

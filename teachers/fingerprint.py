@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ def model_fingerprint(model: SentenceTransformer) -> dict[str, Any]:
     return {
         "weights": weights_sha256(model),
         "tokenizer": tokenizer_sha256(model),
-        "config": _config_sha256(model),
+        "config": "" if model.config is None else config_sha256(model.config),
         "modules": modules,
     }
 
@@ -54,11 +55,9 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _config_sha256(model: SentenceTransformer) -> str:
-    """sha256 of the encoder's config, without what names a place or a version."""
-    if model.config is None:
-        return ""
-    tree = model.config.to_dict()
-    for key in ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype"):
+def config_sha256(config: Any, leave_out: Iterable[str] = ()) -> str:
+    """sha256 of a transformers config, without what names a place or a version, and without the keys of `leave_out`."""
+    tree = config.to_dict()
+    for key in ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", *leave_out):
         tree.pop(key, None)
     return hashlib.sha256(json.dumps(tree, sort_keys=True, default=str).encode("utf-8")).hexdigest()

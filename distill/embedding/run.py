@@ -37,6 +37,7 @@ from ..report.words import public_name
 from ..rundir import RunDir
 from ..signals import JoinedSignals, Signals, labelling
 from ..teaching import prepared_teacher, start_model, train_teacher, tuned_teacher
+from ..train.judges import check_selection
 from .training import Models, StudentTraining
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ class EmbeddingRun:
         if leads():
             parts.remove()
         data = load_prepared(self.folder.data)  # what was just made too: it is then on disk, and memory is free for the rest
+        check_selection(self.recipe, data)
         give_back()
         note(f"data: {len(data.train):,} sentences to train on, {len(data.dev):,} for dev" + _removed(facts))
         return data

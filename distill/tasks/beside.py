@@ -34,7 +34,7 @@ class Predictions:
     def in_order(self, inputs: dict[str, Tensor]) -> Tensor:
         """The same in the data's order of labels, on the device where the batch lies, in eval mode."""
         device = inputs["input_ids"].device
-        if self.model.training or next(self.model.parameters()).device != device:
+        if self.model.training or any(weight.device != device for weight in self.model.parameters()):
             self.model.to(device).eval()
         if self.order is None:
             return self.raw(inputs)
@@ -42,7 +42,7 @@ class Predictions:
         return self.raw(inputs)[..., self.order]
 
 
-def says_live(recipe: Recipe, parts: Sequence[Features], *, student: int, teacher: int) -> bool:
+def says_live(recipe: Recipe, parts: Sequence[Features], *, student: int, teacher: int, trimmed: bool = False) -> bool:
     """Whether the teacher beside the student can give its predictions as well, which saves one run over all rows.
 
     It has to run in every stage that compares with them, and to read of every row what it would read alone.
@@ -51,9 +51,12 @@ def says_live(recipe: Recipe, parts: Sequence[Features], *, student: int, teache
         recipe: resolved.
         parts: the rows that are trained and judged on, tokenised for the student.
         student, teacher: the longest input of each, in tokens.
+        trimmed: whether the student's vocabulary is a part of the teacher's, so that some words may be unknown or in more
+            pieces to it.
     """
     stages = [{loss.name for loss in stage.losses} for stage in recipe.stages]
     compared = [names for names in stages if names & COMPARING]
     beside = recipe.train.store_states is None and recipe.train.engine == "trainer"
-    whole = recipe.task in BY_TOKEN or student >= teacher or all(int(np.max(part.lengths)) < student for part in parts)
+    uncut = student >= teacher or all(int(np.max(part.lengths)) < student for part in parts)
+    whole = recipe.task in BY_TOKEN or (uncut and not trimmed)
     return beside and whole and bool(compared) and all(names & STATES for names in compared)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from students.heads import HeadStudent
 from teachers.heads import HeadModel
-from teachers.pieces import same_pieces
+from teachers.pieces import reads_types, same_pieces
 
+from ..data.features import takes_token_types
 from ..errors import ModelError
 from ..positions import position_limit
 from ..recipe import BY_TOKEN, Recipe
@@ -52,6 +53,15 @@ def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: Head
             expected="tokenizers that cut texts into the same pieces" + (", pairs of texts too" if pairs else ""),
             hint="start the student from the teacher, or keep to losses on the predictions of whole texts (logits_mse, "
             "kl_divergence, hard_label)",
+        )
+    untold = pairs and takes_token_types(teacher.tokenizer) and not takes_token_types(start.tokenizer)
+    if untold and reads_types(type(teacher.model)):  # type: ignore[arg-type]  # mypy: classes are hashable
+        raise ModelError(
+            f"the loss {loss} lets the teacher read the student's tokens, and those do not say which of two texts each is of",
+            where=f"{where}.losses",
+            got=f"teacher {teacher.name}, whose inputs have token_type_ids, start model {start.name}, whose have none",
+            hint="start the student from a model with token_type_ids, such as the teacher, or keep to losses on the predictions "
+            "of whole texts (logits_mse, kl_divergence, hard_label)",
         )
     limit = position_limit(teacher.model.base_model)
     if limit is not None and student.max_length > limit:

@@ -62,10 +62,11 @@ class Heads:
             )
             for one in spec.every
         )
-        self.teacher = first
         if others:
             self.several = join_heads([first, *others], labels, recipe.data.labels, spec, recipe.task)
+            first = self.several.members[0]  # reads no more than all can, where they read together
             note(f"teacher: {self.several.describe()}")
+        self.teacher = first
         if spec.finetune is None:
             check_trained(first, recipe.task)
         if self.several is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from teachers.fingerprint import tokenizer_sha256, weights_sha256
+from teachers.fingerprint import config_sha256, tokenizer_sha256, weights_sha256
 from teachers.heads import PROBLEMS, HeadModel
 from teachers.spec import FinetuneSpec
 
@@ -23,6 +23,7 @@ def head_key(head: HeadModel, order: np.ndarray | None) -> dict[str, Any]:
     """Everything that decides a teacher's logits, as JSON values."""
     return {
         "weights": weights_sha256(head.model),
+        "config": config_sha256(head.model.config, ("id2label", "label2id", "problem_type")),
         "tokenizer": tokenizer_sha256(head),
         "labels": list(head.labels),
         "order": None if order is None else order.tolist(),

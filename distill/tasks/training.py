@@ -133,10 +133,10 @@ class Training:
             inner = InnerTeacher(teacher.model, self._ids(teacher), kept=kept, key=self.teacher_key, batch_size=size)
         says = Predictions(teacher.model, recipe.task, self.heads.order)
         limits = {"student": student.max_length, "teacher": teacher.max_length}
-        if inner is not None and says_live(recipe, [features, dev.features], **limits):
+        if inner is not None and says_live(recipe, [features, dev.features], **limits, trimmed=student.ids is not None):
             inner.says = says.in_order
             note("training: the run of the teacher that gives its inner states gives its predictions too")
-        elif recipe.train.store_states is None or inner is None:
+        elif recipe.train.store_states is None or inner is None or self.precision != "fp32":  # states are computed in fp32
             asking = functools.partial(self._signals, {})  # a row at a time the processes share the store
             logits, dev_logits = in_turn(asking) if recipe.task in BY_TOKEN else asking()
         elif names & COMPARING:  # one run of the teacher gives states and logits

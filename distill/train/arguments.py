@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 from ..data.sampler import TokenBudgetBatches
 from ..errors import UserError
 from ..processes import world
+from ..progress import note
 from ..recipe import Recipe
 from ..recipe_stages import StageSpec
 from .trainer import Rows
@@ -72,7 +73,7 @@ def trainer_arguments(
 ) -> TrainingArguments:
     """The settings of transformers for one stage of that length."""
     spec, steps, every = recipe.train, length.steps, length.every
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=stage.batch_size // world(),
         gradient_accumulation_steps=spec.gradient_accumulation,
@@ -104,3 +105,7 @@ def trainer_arguments(
         restore_callback_states_from_checkpoint=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    if arguments.n_gpu > 1:  # torch's DataParallel would run replicas that nothing listens to, each on a batch of its own
+        note(f"training: {arguments.n_gpu} GPUs are visible and one is used; torchrun uses all of them (docs/scaling.md)")
+        arguments._n_gpu = 1
+    return arguments

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from ..data.collate import Collator
+from ..data.saved import PreparedData
 from ..data.tokens import TokenizedSentences
-from ..errors import GateError
+from ..errors import GateError, UserError
 from ..evaluate.agreement import quick_agreement
 from ..evaluate.translation import translation_accuracy
+from ..recipe import Recipe
 from .objective import EmbeddingObjective, Objective
 
 if TYPE_CHECKING:
@@ -70,6 +72,29 @@ class DevLanguages:
             found |= {f"translation_accuracy_{name}": value for name, value in accuracies.items()}
             found["translation_accuracy"] = float(np.mean(list(accuracies.values())))
         return found
+
+
+def check_selection(recipe: Recipe, data: PreparedData) -> None:
+    """Refuse a dev metric of which these dev sentences have no number.
+
+    Args:
+        recipe: names the metric.
+        data: dev sentences, and which of them translate each other.
+
+    Raises:
+        UserError: no two of them are translations of one pair of languages, and no labelled set is.
+    """
+    sets = any(spec.kind == "translation" for spec in recipe.data.selecting.values())
+    if recipe.train.select_by != "translation_accuracy" or sets:
+        return
+    pairs = data.translations
+    if pairs is None or not DevLanguages(data.dev, pairs.dev_goals, pairs.dev_languages).pairs:
+        raise UserError(
+            "the dev sentences hold no two translations of one pair of languages, so there is no translation_accuracy of them",
+            where="train.select_by",
+            got="translation_accuracy",
+            expected="dev sentences out of data.parallel (data.dev.share), or a translation set in data.select",
+        )
 
 
 def dev_loss(objective: Objective, rows: Rows, collate: Collate, device: torch.device) -> float:

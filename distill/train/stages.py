@@ -16,9 +16,11 @@ import safetensors.torch
 import torch
 from transformers import EarlyStoppingCallback, TrainerState, set_seed
 
+from teachers.device import own_device
+
 from ..data.sampler import GroupDraw
 from ..files import atomic_folder, disk_errors, read_json, remembered, write_json
-from ..processes import first, meet
+from ..processes import first, meet, world
 from ..progress import TrainingView, note
 from ..recipe import Recipe
 from ..recipe_stages import StageSpec
@@ -131,6 +133,7 @@ def train_stages(
         folder = work / stage.name
         final = folder / "final"
         made = plan(stage)
+        made.objective.to(own_device())  # what is tried before the first step is tried where the steps are taken
         try:
             if first(partial(is_whole, final)):
                 load_state(made.objective, safetensors.torch.load_file(final / "model.safetensors"))
@@ -197,8 +200,9 @@ def _run_stage(recipe: Recipe, stage: StageSpec, precision: str, plan: StagePlan
         )
         with compiled if compiled is not None else contextlib.nullcontext():
             wide, together = precision == "bf16", spec.gradient_accumulation
-            memory = stage_memory(plan.objective, plan.rows, plan.collate, size, bf16=wide, accumulation=together)
-            tell_memory(memory, stage.name, size)
+            share = max(1, size // world())  # of a step's rows, this process's
+            memory = stage_memory(plan.objective, plan.rows, plan.collate, share, bf16=wide, accumulation=together)
+            tell_memory(memory, stage.name, share)
             title = f"training {stage.name}" if len(recipe.stages) > 1 else "training"
             view = TrainingView(steps, title, plan.select_by, done=began, lower_is_better=plan.select_by in LOWER_IS_BETTER)
             callbacks: list[Any] = [StageCallback(view, plan.select_by)]

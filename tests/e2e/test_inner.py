@@ -9,7 +9,7 @@ import tiny
 from artefacts import log, read
 from otherids import write_renamed
 
-from distill.errors import ModelError
+from distill.errors import ModelError, UserError
 
 INNER = "stages=[{losses: [attention_mse, hidden_mse, embedding_layer_mse], max_steps: 1, batch_size: 16}]"
 
@@ -50,3 +50,9 @@ def test_masked_tokens_need_one_tokenizer(home, tmp_path, train):
     with pytest.raises(ModelError, match="token by token") as caught:
         train(tmp_path / "run", f"teacher.model={teacher}", f"student.from={start}", "stages=[{losses: [mlm], max_steps: 1}]")
     assert "one tokenizer" in caught.value.expected
+
+
+def test_vectors_are_shortened_to_less_than_they_are(home, tmp_path, train):
+    with pytest.raises(UserError, match="cannot be shortened") as caught:
+        train(tmp_path / "run", "stages=[{losses: [similarity_matrix], matryoshka: [4096, 8], max_steps: 1}]")
+    assert (caught.value.where, caught.value.got) == ("stages.0.matryoshka", 4096)

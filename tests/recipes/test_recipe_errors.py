@@ -185,6 +185,19 @@ def test_stages_toward_the_start_model_come_first(goals, words):
     assert words in str(only("student.from=owner/other", "stages=" + TOWARD % goals))
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("losses: [hidden_mse]", "compares sentence vectors alone: leave out hidden_mse"),
+        ("losses: [embedding_cosine, mlm]", "compares sentence vectors alone: leave out mlm"),
+        ("losses: [similarity_matrix], matryoshka: [16]", "trains whole vectors: leave out matryoshka"),
+    ],
+)
+def test_what_a_stage_toward_the_start_model_has_not(part, words):
+    stages = f"[{{name: a, toward: start, {part}}}, {{name: b, losses: [embedding_cosine]}}]"
+    assert words in str(only("student.from=owner/other", f"stages={stages}"))
+
+
 def test_a_student_of_the_teacher_itself_has_no_other_start():
     problem = only("student.from=teacher", "stages=" + TOWARD % ("start", "teacher"))
     assert "student.from to be another model" in str(problem)

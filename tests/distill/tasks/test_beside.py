@@ -68,6 +68,23 @@ def test_where_it_can(recipe, lengths, student, expected):
     assert says_live(made, [Rows(10), Rows(*lengths)], student=student, teacher=128) is expected
 
 
+def test_not_of_a_student_that_lacks_words():
+    """Whole texts are judged by words that the teacher knows and the student may not; tokens are judged one by one."""
+    rows = [Rows(10), Rows(20)]
+    made = Recipe.model_validate(normalise(tree(BOTH)))
+    assert not says_live(made, rows, student=128, teacher=128, trimmed=True)
+    tokens = Recipe.model_validate(normalise({**tree(BOTH), "task": "tokens"}))
+    assert says_live(tokens, rows, student=128, teacher=128, trimmed=True)
+
+
+def test_all_of_a_model_goes_where_the_batch_lies(monkeypatch):
+    """The encoder may be there already."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2, device="meta"), torch.nn.Linear(2, 2)).eval()
+    monkeypatch.setattr("distill.tasks.beside.model_logits", lambda model, inputs, task: inputs["input_ids"])
+    Predictions(model, "classification", None).in_order({"input_ids": torch.zeros(1, 1, device="meta")})
+    assert {weight.device.type for weight in model.parameters()} == {"meta"}
+
+
 def test_in_the_order_of_the_data(place):
     head = load_head(str(place / "teacher"), "classification")
     batch = dict(head.tokenizer(tiny.ENGLISH[:4], padding=True, return_tensors="pt"))

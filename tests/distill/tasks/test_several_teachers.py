@@ -271,7 +271,8 @@ def test_answers_of_several_teachers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("distill.proving.measure_models", stopwatch.stand_in([]))
     data = {"train": "questions.json", "dev": {"share": 0.2}, "evaluate": {"test": "test.json"}, "stride": 8}
-    teacher = {"model": "a", "others": ["b"], "weights": [1, 3]}
+    teacher = {"model": "a", "others": [{"model": "b", "max_length": 32}], "weights": [1, 3]}
+    assert max(len(tiny.tokenizer()(question, context)["input_ids"]) for question, context, _ in tiny.squad_rows()[60:80]) > 32
     report = distill.run(recipe(task="spans", teacher=teacher, data=data), out=tmp_path / "run")
     assert report.teacher.model == "a + b"
     assert report.model("teacher").quality["test"].n > 0
@@ -282,7 +283,8 @@ def test_answers_of_several_teachers(tmp_path, monkeypatch):
 
     without_proof(monkeypatch)  # one that has other ids for the same pieces says the same
     write_renamed(tmp_path / "b", tmp_path / "c")
-    distill.run(recipe(task="spans", teacher={**teacher, "others": ["c"]}, data=data), out=tmp_path / "renamed")
+    other = {"model": "c", "max_length": 32}
+    distill.run(recipe(task="spans", teacher={**teacher, "others": [other]}, data=data), out=tmp_path / "renamed")
     assert len(losses(tmp_path / "run")) == 2
     assert losses(tmp_path / "renamed") == [pytest.approx(values, rel=1e-5) for values in losses(tmp_path / "run")]
 

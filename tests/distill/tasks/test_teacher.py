@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -247,3 +248,12 @@ def test_logits_that_are_not_finite_name_their_row_and_are_not_kept(heads, cache
             ask(heads["tokens"], "tokens")
     assert caught.value.where == "row 4"
     assert all(np.isfinite(row).all() for row in ask(heads["tokens"], "tokens"))
+
+
+def test_what_decides_logits_is_in_the_key_and_names_are_not(heads):
+    head = heads["classification"]
+    key = head_key(head, None)
+    for name, value, same in (("num_attention_heads", 1, False), ("hidden_act", "relu", False), ("problem_type", "x", True)):
+        other = copy.deepcopy(head.model)
+        setattr(other.config, name, value)
+        assert (head_key(dataclasses.replace(head, model=other), None) == key) is same

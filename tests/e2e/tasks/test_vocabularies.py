@@ -147,3 +147,13 @@ def test_losses_between_tokens_need_one_tokenizer(kind, loss, tmp_path):
         distill.run(recipe(kind, student={"from": str(start), "layers": 1}, stages=stages), out=out)
     assert {item.name for item in out.iterdir()} <= {"manifest.json", "recipe.yaml", ".lock", "data"}
     assert not list(out.rglob("*.tmp-*"))
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("pairs", "hidden_mse"), ("spans", "kl_divergence")])
+def test_a_teacher_that_is_told_which_text_a_token_is_of_is_not_left_without(kind, loss, tmp_path):
+    """DistilBERT reads BERT's tokens and knows no token types, so its rows do not have what the teacher needs."""
+    start = tiny.write_encoder(tmp_path / "distilbert", "distilbert", layers=2, hidden=48)
+    stages = [{"losses": [loss], "max_steps": 1, "batch_size": 16}]
+    with pytest.raises(ModelError, match="which of two texts") as caught:
+        distill.run(recipe(kind, student={"from": str(start), "layers": 1}, stages=stages), out=tmp_path / "run")
+    assert "token_type_ids" in caught.value.hint
