@@ -28,12 +28,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", required=True, help="file or hub id with the labelled text")
     parser.add_argument("--test", help="labelled set for the final numbers; its texts are kept out of training")
     parser.add_argument("--unlabelled", help="more text, which the teacher labels")
-    parser.add_argument("--columns", nargs="+", help="columns of --train and --test: text and label, or text, text and label")
+    columns = "names, or numbers from 0, of the columns of --train and --test: text and label, or text, text and label"
+    parser.add_argument("--columns", nargs="+", type=column, help=columns)
     parser.add_argument("--layers", type=int, help="cut so many layers out of the teacher (default: the recipe's student)")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NAME)")
     parser.add_argument("--force", action="store_true", help="start anew")
     parser.add_argument("overrides", nargs="*", metavar="a.b=c", help="any other value of the recipe")
     return parser.parse_args(arguments)
+
+
+def column(name: str) -> str | int:
+    """The number or the name of a column."""
+    return int(name) if name.isascii() and name.isdecimal() else name
 
 
 def values(args: argparse.Namespace) -> dict[str, Any]:

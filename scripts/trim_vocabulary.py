@@ -13,9 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from distill.errors import DataError, DistillError, ModelError, UserError
-from distill.files import atomic_folder
+from distill.errors import DataError, DistillError, UserError
+from distill.files import atomic_folder, read_json
 from distill.locating import locate_model
+
+HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM")
+"""Heads that stay on their encoder."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -50,20 +53,37 @@ def read(path: Path | None) -> list[str] | None:
 
 
 def load(name: str) -> tuple[Any, Any, list[str]]:
-    """A model, its tokenizer and the prompts it puts before texts."""
-    from sentence_transformers import SentenceTransformer
-    from transformers import AutoModel, AutoTokenizer
+    """A model as it was saved, its head too, its tokenizer and the prompts it puts before texts.
+
+    Raises:
+        ModelError: it cannot be loaded, or weights are missing, but those of a pooler, which is then left out.
+    """
+    import torch
+    import transformers
+
+    from distill.loading import from_folder, loading, quiet_loading, refuse_missing
+    from teachers.folder import check_folder, download
+    from teachers.heads import load_tokenizer
+    from teachers.load import load_encoder
 
     place = locate_model(name)
-    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": Path(place).is_dir()}
-    try:
-        if Path(place).is_dir() and not (Path(place) / "modules.json").is_file():
-            model = AutoModel.from_pretrained(place, use_safetensors=True, **safe)
-            return model.eval(), AutoTokenizer.from_pretrained(place, **safe), []
-        encoder = SentenceTransformer(place, device="cpu", model_kwargs={"use_safetensors": True}, **safe)
-    except Exception as error:  # the libraries raise many kinds here: each means that this model does not load
-        raise ModelError("this model cannot be loaded", where=name, got=f"{type(error).__name__}: {error}") from error
-    return encoder.eval(), encoder.tokenizer, list(filter(None, encoder.prompts.values()))
+    folder = Path(place) if Path(place).is_dir() else download(place, None)
+    if (folder / "modules.json").is_file():
+        encoder = load_encoder(name)
+        return encoder.eval(), encoder.tokenizer, list(filter(None, encoder.prompts.values()))
+    check_folder(folder, name)
+    saved = str((read_json(folder / "config.json").get("architectures") or [""])[0])
+    head = next((head for head in HEADS if saved.endswith(head)), "")
+    kind = getattr(transformers, f"AutoModel{head}")
+    with loading(folder, name), torch.random.fork_rng(devices=[]), quiet_loading():
+        model, info = from_folder(kind, folder)
+        missing = sorted(info["missing_keys"])
+        if missing and not head and all(key.startswith("pooler.") for key in missing):
+            model, info = from_folder(kind, folder, add_pooling_layer=False)
+            missing = sorted(info["missing_keys"])
+    if missing:
+        refuse_missing(missing, type(model).__name__, name)
+    return model.eval(), load_tokenizer(folder, name), []
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -63,7 +63,7 @@ def save_student(model: SentenceTransformer, folder: Path) -> None:
     model = with_token_table(model)
     with atomic_folder(Path(folder)) as work:
         model.save_pretrained(str(work), create_model_card=False, safe_serialization=True)
-        _rewrite_modules(work, model.max_seq_length)
+        _rewrite_modules(work, model.max_seq_length, lower=_lowers(model, work))
         rewrite_tokenizer(work, model.max_seq_length, plain=isinstance(model[0], TokenTable))
         _without(work / "config.json", "_name_or_path")
         _without(work / "config_sentence_transformers.json", "__version__")
@@ -77,7 +77,16 @@ def _without(path: Path, key: str) -> None:
         write_json(path, config)
 
 
-def _rewrite_modules(folder: Path, max_length: int | None) -> None:
+def _lowers(model: Any, folder: Path) -> bool:
+    """Whether sentence-transformers lowers every text before the tokenizer's own steps, which other readers have to be told."""
+    if getattr(model[0], "do_lower_case", False):
+        return True
+    path = folder / "tokenizer.json"
+    steps = ((read_json(path).get("normalizer") or {}) if path.is_file() else {}).get("normalizers") or [{}]
+    return bool(steps[0].get("type") == "Lowercase")
+
+
+def _rewrite_modules(folder: Path, max_length: int | None, *, lower: bool) -> None:
     """Write modules.json and the modules' configs in the older spelling, which newer releases read as well."""
     modules = read_json(folder / "modules.json")
     for row in modules:
@@ -87,16 +96,16 @@ def _rewrite_modules(folder: Path, max_length: int | None) -> None:
         if package.startswith("sentence_transformers.") and kind in ("Transformer", "Pooling", "Dense", "Normalize"):
             row["type"] = f"sentence_transformers.models.{kind}"
             path = folder / row["path"] / ("sentence_bert_config.json" if kind == "Transformer" else "config.json")
-            write_json(path, _older(kind, read_json(path), max_length))
+            write_json(path, _older(kind, read_json(path), max_length, lower))
     write_json(folder / "modules.json", modules)
 
 
-def _older(kind: str, config: dict[str, Any], max_length: int | None) -> dict[str, Any]:
+def _older(kind: str, config: dict[str, Any], max_length: int | None, lower: bool) -> dict[str, Any]:
     """One module's settings as releases before 5.4 spell them, or unchanged where those cannot say it."""
     if kind == "Transformer":
         if config.get("transformer_task") != "feature-extraction" or set(config.get("modality_config", {})) != {"text"}:
             return {**config, "max_seq_length": max_length}
-        return {"max_seq_length": max_length, "do_lower_case": False}
+        return {"max_seq_length": max_length, "do_lower_case": lower}
     if kind == "Pooling":
         modes = config["pooling_mode"] if isinstance(config["pooling_mode"], list) else [config["pooling_mode"]]
         flags = {flag: mode in modes for flag, mode in _POOLING.items()}

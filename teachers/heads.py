@@ -122,6 +122,7 @@ def _head_model(name: str, model: Any, tokenizer: Any, task: HeadTask, max_lengt
         ModelError: it does not.
     """
     check_tokenizer(tokenizer, int(model.get_input_embeddings().weight.shape[0]), name)
+    _without_types(tokenizer, model.config)
     limit = position_limit(model)
     own = tokenizer.model_max_length if tokenizer.model_max_length < 1e9 else None
     asked = max_length or own or limit or 512
@@ -144,6 +145,19 @@ def _head_model(name: str, model: Any, tokenizer: Any, task: HeadTask, max_lengt
         max_length=min(asked, limit) if limit is not None else asked,
         untrained=untrained,
     )
+
+
+def _without_types(tokenizer: Any, config: Any) -> None:
+    """Let a tokenizer give no token types where its model knows one alone, or none.
+
+    klue/roberta is one: BERT's tokenizer calls a second text 1, and the model has a vector for 0.
+    """
+    if getattr(config, "type_vocab_size", 0) > 1 or getattr(config, "siamese", False):
+        return
+    kept = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    if kept != list(tokenizer.model_input_names):
+        tokenizer.model_input_names = kept
+        tokenizer.init_kwargs["model_input_names"] = kept  # what is saved with a student
 
 
 def _pretrained(kind: str, folder: Path, name: str, **options: Any) -> tuple[Any, dict[str, Any]]:

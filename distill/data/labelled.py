@@ -26,6 +26,8 @@ SCORE = LabelSet(("score",))
 """The labels of a regression: its one output."""
 MAX_FOUND = 1000
 """More different labels than this are no labels, unless they are named."""
+MANY = 10
+"""Of fewer rows a label that occurs once says nothing."""
 
 
 def read_text_examples(
@@ -66,6 +68,8 @@ def read_text_examples(
     rows = list(source.rows(on_bad_row, counts))
     if not rows:
         raise DataError("this source has no examples", where=source.where, hint="check the columns, or give more text")
+    if task == "classification" and source.guessed and _stands_alone([label for _, label in rows]):
+        raise _no_example(source.where, [*rows[0][0], rows[0][1]])
     array, names = _labels(task, [label for _, label in rows], labels, source.where)
     if use == "optional":
         counts["unlabelled"] += sum(label is None for _, label in rows)
@@ -98,6 +102,7 @@ class _Source:
     Attributes:
         where: what to call it in an error.
         texts: of an example, 1 or 2.
+        guessed: whether nobody has said that there is no line of names, and none was found.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class _Source:
     ) -> None:
         self._table = open_table(spec)
         self.where, self._limit = self._table.where, spec.limit
+        self.guessed = self._table.names is None and spec.header is None
         columns = labelled_columns(self._table, spec.columns, pair=pair, scores=task == "regression", required=use == "required")
         if use == "ignored":
             columns = LabelledColumns(columns.positions[: columns.texts], columns.texts)
@@ -144,12 +150,7 @@ def _example(
         return texts, None
     value = values[columns.texts]
     if line == 1 and table.names is None and looks_like_header(texts, value):
-        return DataError(
-            "the first row looks like the names of the columns",
-            where=f"{table.where}, row 1",
-            got=", ".join(map(str, values)),
-            hint="set header: true, or header: false if it is an example",
-        )
+        return _no_example(table.where, values)
     try:
         label = read(value)
     except _Unreadable as problem:
@@ -157,6 +158,22 @@ def _example(
     if label is None and required:
         return bad_cell(table, line, positions[columns.texts], value, "a label")
     return texts, label
+
+
+def _no_example(where: str, values: Sequence[Any]) -> DataError:
+    return DataError(
+        "the first row looks like the names of the columns",
+        where=f"{where}, row 1",
+        got=", ".join(map(str, values)),
+        hint="set header: true, or header: false if it is an example",
+    )
+
+
+def _stands_alone(labels: Sequence[Any]) -> bool:
+    """Whether the first label is that of no other row, and every other label of several: then it is the name of its column."""
+    found = Counter(label for label in labels[1:] if label is not None)
+    repeated = len(found) > 1 and min(found.values()) > 1
+    return len(labels) >= MANY and labels[0] is not None and labels[0] not in found and repeated
 
 
 def _one(given: Sequence[str] | None, stored: Sequence[str] | None, value: Any) -> str | None:

@@ -14,7 +14,10 @@ from .tables import USUAL_NAMES, Table
 TEXT_NAMES = ("text", "sentence", "document", "review", "content", "utterance")
 FIRST_NAMES = (*PAIR_NAMES[0], "question1", "question")
 SECOND_NAMES = (*PAIR_NAMES[1], "question2", "text_pair")
-LABEL_NAMES = ("label", "labels", "gold_label", "class", "category", "intent", "score")
+LABEL_NAMES = (
+    *("label", "labels", "gold_label", "class", "category", "intent", "score"),
+    *("sentiment", "polarity", "topic", "rating", "stars", "target"),
+)
 SCORE_NAMES = ("score", "similarity_score", "similarity", "label", "labels", "rating")
 
 
@@ -103,8 +106,8 @@ def _by_name(table: Table, pair: bool | None, scores: bool) -> tuple[list[int], 
         first = text
     if pair is not False and first is not None and second is not None:
         found, texts = [first, second], 2
-    elif pair:
-        return [], 0
+    elif pair or (pair is None and first is not None and _beside(table, {first, label})):
+        return [], 0  # one half of a pair, and something that may be the other
     else:
         if text is None:
             text = first if second is None else None
@@ -119,6 +122,11 @@ def _by_name(table: Table, pair: bool | None, scores: bool) -> tuple[list[int], 
 
 def _first(names: Sequence[str], wanted: Sequence[str]) -> int | None:
     return next((names.index(name) for name in wanted if names.count(name) == 1), None)
+
+
+def _beside(table: Table, known: set[int | None]) -> bool:
+    """Whether a further column holds words."""
+    return any(_is_text(value) and " " in value.strip() for place, value in enumerate(table.first or ()) if place not in known)
 
 
 def _is_text(value: Any) -> bool:

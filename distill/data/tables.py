@@ -17,7 +17,12 @@ Row = tuple[int, "tuple[Any, ...] | DataError"]
 """A 1-based row number (a header is row 1), and the row's values or what is wrong with it."""
 
 SUFFIXES = {".txt": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-USUAL_NAMES = frozenset("text sentence sentence1 sentence2 score label id document question answer premise hypothesis".split())  # noqa: SIM905
+USUAL_NAMES = frozenset(
+    {
+        *("text", "sentence", "sentence1", "sentence2", "document", "question", "answer", "premise", "hypothesis"),
+        *("label", "score", "id", "sentiment", "polarity"),
+    }
+)
 MAX_FIELD_CHARS = 1 << 20
 SAMPLE_ROWS = 100
 

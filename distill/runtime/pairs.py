@@ -74,12 +74,15 @@ class CrossPair(Classifier):
 
 
 def _has_sigmoid(opened: Opened) -> bool:
-    """Whether a score goes through a sigmoid: what a CrossEncoder's config says; no where it says nothing."""
+    """Whether a score goes through a sigmoid: as a CrossEncoder's config says.
+
+    Where that names no activation, as sentence-transformers does: yes for one output. No for what is no CrossEncoder.
+    """
     config = opened.text.config
     inner = config.get("sentence_transformers")
     named = inner.get("activation_fn") if isinstance(inner, dict) else config.get("sbert_ce_default_activation_function")
     if named is None:
-        return False
+        return isinstance(inner, dict) and opened.width == 1
     name = str(named).rpartition(".")[2]
     if name not in ACTIVATIONS:
         raise ModelError(

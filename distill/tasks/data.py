@@ -22,6 +22,7 @@ from ..data.squad import read_span_examples
 from ..errors import DataError
 from ..evaluate.scoring import Examples
 from ..files import atomic_folder, write_json
+from ..progress import note
 from ..recipe import DataSpec, ShareSpec, SourceSpec
 
 
@@ -73,7 +74,10 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     else:
         train = _without(train, blocked, counts, "removed_evaluation")
         train, dev = _split(train, spec.dev, spec.dev_limit)
-    dev = dev.select(np.arange(min(len(dev), spec.dev_limit)))
+    if len(dev) > spec.dev_limit:
+        note(f"data: {spec.dev_limit:,} of {len(dev):,} dev examples are used, chosen by hash (data.dev_limit)")
+        order = sorted(range(len(dev)), key=example_keys(dev).__getitem__)
+        dev = dev.select(np.array(sorted(order[: spec.dev_limit]), dtype=np.int64))
     train = _without(train, blocked, counts, "removed_evaluation")
     train = _without(train, set(example_keys(dev)), counts, "removed_dev")
     for name, part in (("train", train), ("dev", dev)):

@@ -83,3 +83,14 @@ def test_mistakes_end_with_2(arguments, word, tmp_path):
     assert word in done.stderr
     assert "Traceback" not in done.stderr
     assert [item.name for item in tmp_path.iterdir()] == ["rows.tsv"]
+
+
+def test_columns_by_number(place):
+    """A file without names whose label comes first."""
+    for name in (tiny.TASK_FILES["classification"], "test.tsv"):
+        rows = [line.split("\t") for line in (place / name).read_text("utf-8").splitlines()[1:]]
+        (place / name).write_text("".join(f"{label}\t{text}\n" for text, label in rows), "utf-8")
+    train = tiny.TASK_FILES["classification"]
+    arguments = ["--teacher", "trained", "--train", train, "--test", "test.tsv", "--columns", "1", "0", "--layers", "1"]
+    done = run(*arguments, "--out", "run", *QUICK, cwd=place)
+    assert done.returncode == 0, done.stderr

@@ -74,3 +74,35 @@ def test_mistakes_end_with_2(arguments, word, tmp_path):
     assert word in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.slow
+def test_a_classifier_keeps_its_head(tmp_path):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tiny.write_classifier(tmp_path / "model", layers=1)
+    done = run("model", "--languages", "en", "--out", "small", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folders = [tmp_path / "model", tmp_path / "small"]
+    words = [AutoTokenizer.from_pretrained(folder)(ENGLISH[:5], padding=True, return_tensors="pt") for folder in folders]
+    load = AutoModelForSequenceClassification.from_pretrained
+    old, new = (load(folder).eval()(**read).logits for folder, read in zip(folders, words, strict=True))
+    np.testing.assert_allclose(new.detach(), old.detach(), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_nothing_is_made_up(tmp_path):
+    """A pooler that was never saved is left out; an encoder without all of its weights is refused."""
+    import safetensors.torch
+
+    tiny.write_encoder(tmp_path / "model", layers=2)
+    file = tmp_path / "model" / "model.safetensors"
+    weights = {name: weight for name, weight in safetensors.torch.load_file(file).items() if not name.startswith("pooler.")}
+    safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+    done = run("model", "--languages", "en", "--out", "small", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not any("pooler" in name for name in safetensors.torch.load_file(tmp_path / "small" / "model.safetensors"))
+    safetensors.torch.save_file(dict(list(weights.items())[:-3]), file, metadata={"format": "pt"})
+    done = run("model", "--languages", "en", "--out", "other", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "weights of this model are missing" in done.stderr

@@ -56,6 +56,25 @@ def test_a_plain_transformers_user_can_load_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(vector / np.linalg.norm(vector), model.encode(["A dog runs."])[0], atol=1e-6)
 
 
+def test_texts_that_are_lowered_before_the_tokenizer_stay_so(tmp_path: Path) -> None:
+    """sentence-transformers adds a step to the tokenizer in memory, which readers of the folder rebuild without it."""
+    folder = tmp_path / "cased"
+    tiny.sentence_transformer().save_pretrained(str(folder))
+    tree = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    tree["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(tree), "utf-8")
+    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32, "do_lower_case": True}), "utf-8")
+    model = SentenceTransformer(str(folder), device="cpu")
+    save_student(model, tmp_path / "s")
+    assert json.loads((tmp_path / "s" / "sentence_bert_config.json").read_text("utf-8"))["do_lower_case"] is True
+    shouted = [text.upper() for text in TEXTS]
+    for found in (load(tmp_path / "s"), SentenceTransformer(str(tmp_path / "s"), device="cpu")):
+        np.testing.assert_array_equal(found.encode(shouted), model.encode(TEXTS))
+
+
 def test_nothing_about_this_machine_and_no_pickles(tmp_path: Path) -> None:
     source = tmp_path / "a-telling-place"
     tiny.saved(source)

@@ -169,3 +169,27 @@ def test_an_encoder_has_no_masked_lm_head(family, tmp_path):
     tiny.write_encoder(tmp_path / "m", family, layers=1)
     with pytest.raises(ModelError, match="no trained masked-LM head"):
         load_masked_lm(str(tmp_path / "m"))
+
+
+@pytest.mark.parametrize("task", ["classification", "spans"])
+def test_a_model_of_one_token_type_is_told_of_none(task, tmp_path):
+    """klue/roberta is a RoBERTa with BERT's tokenizer, which calls a second text 1."""
+    from transformers import AutoTokenizer
+
+    from students.heads import save_head_student
+
+    labels = ("start", "end") if task == "spans" else tiny.LABELS
+    tiny.write_classifier(tmp_path / "m", labels, "roberta", auto_class=CLASSES[task], layers=1)
+    tiny.tokenizer("bert").save_pretrained(tmp_path / "m")
+    assert json.loads((tmp_path / "m" / "config.json").read_text("utf-8"))["type_vocab_size"] == 1
+    head = load_head(str(tmp_path / "m"), task)
+    assert "token_type_ids" in tiny.tokenizer("bert")("a", "b")
+    save_head_student(head.model, head.tokenizer, tmp_path / "saved", max_length=32)
+    for tokenizer in (head.tokenizer, AutoTokenizer.from_pretrained(tmp_path / "saved")):
+        pair = tokenizer("a dog", "a cat", return_tensors="pt")
+        assert "token_type_ids" not in pair
+        assert torch.isfinite(head.model(**pair)[0]).all()
+
+
+def test_a_model_of_two_token_types_keeps_them(models):
+    assert "token_type_ids" in load_head(str(models / "trained"), "classification").tokenizer("a", "b")

@@ -84,6 +84,19 @@ def test_columns_by_name_and_number_and_the_usual_names_of_pairs(tmp_path):
         read(tsv(tmp_path / "c.tsv", [("one", "two", "x"), ("three", "four", "y")], ("a", "b", "label")), header=True)
 
 
+def test_half_of_a_pair_is_not_read_alone(tmp_path):
+    """QNLI calls the second text sentence, BoolQ passage: whoever has pairs has to say so."""
+    rows = [("who sleeps", "he sleeps well", "yes"), ("who runs", "he rests now", "no")]
+    for second in ("sentence", "passage"):
+        path = tsv(tmp_path / f"{second}.tsv", rows, ("question", second, "label"))
+        with pytest.raises(DataError, match=r"cannot tell(.|\n)*columns: \[text"):
+            read(path)
+        assert read(path, columns=("question", second, "label"))[0].text_pair == ["he sleeps well", "he rests now"]
+        assert read(path, pair=False)[0].text_pair is None
+    one = tsv(tmp_path / "one.tsv", [("who sleeps", "q-1", "yes"), ("who runs", "q-2", "no")], ("question", "guid", "label"))
+    assert read(one)[0].text == ["who sleeps", "who runs"]
+
+
 def test_the_only_text_column_needs_no_usual_name(tmp_path):
     path = tsv(tmp_path / "a.tsv", [(1, "good", "x"), (2, "bad", "y")], ("n", "opinion", "label"))
     assert read(path)[0].text == ["good", "bad"]
@@ -182,6 +195,18 @@ def test_a_header_is_no_example(tmp_path):
     with pytest.raises(DataError, match="header: true"):
         read(path, columns=(0, 1))
     assert len(read(path, columns=(0, 1), header=True)[0]) == 3
+
+
+def test_a_header_of_unusual_names_is_no_example_either(tmp_path):
+    rows = [(f"film number {number}", "good" if number % 3 else "bad") for number in range(12)]
+    path = tsv(tmp_path / "a.tsv", rows, ("opinion", "verdict"))
+    for options in ({}, {"columns": (0, 1)}):
+        with pytest.raises(DataError, match=r"first row looks like(.|\n)*opinion, verdict(.|\n)*header: true"):
+            read(path, **options)
+    assert len(read(path, header=True, columns=(0, 1))[0]) == 12
+    assert len(read(path, header=False)[0]) == 13
+    usual = tsv(tmp_path / "imdb.tsv", rows, ("review", "sentiment"))
+    assert (len(read(usual)[0]), read(usual)[1].names) == (12, ("bad", "good"))
 
 
 def test_a_column_that_holds_no_labels(tmp_path):

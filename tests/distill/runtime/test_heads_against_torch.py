@@ -105,6 +105,17 @@ def test_a_cross_encoders_sigmoid(headed, tmp_path):
     np.testing.assert_allclose(model.score(PAIRS), 1 / (1 + np.exp(-model.logits(PAIRS)[:, 0])), atol=1e-6)
 
 
+@pytest.mark.parametrize(("told", "sigmoid"), [({"version": "5.1.0"}, True), (None, False)])
+def test_a_cross_encoder_that_names_no_activation_has_that_of_sentence_transformers(told, sigmoid, headed, tmp_path):
+    shutil.copytree(headed("regression").folder, tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["sentence_transformers"] = told
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    model = distill.load(tmp_path / "m", threads=1)
+    logits = model.logits(PAIRS)[:, 0]
+    np.testing.assert_allclose(model.score(PAIRS), 1 / (1 + np.exp(-logits)) if sigmoid else logits, atol=1e-6)
+
+
 def test_a_siamese_bilstm(headed):
     found = headed("pairs")
     outputs, guesses = in_torch(

@@ -101,10 +101,22 @@ def test_labels_that_are_given_decide_the_order(place):
 def test_a_dev_file_of_its_own(place):
     write("rows.tsv", tiny.text_rows(60))
     write("dev.tsv", tiny.text_rows()[50:90])
-    found = read("classification", train="rows.tsv", dev="dev.tsv", dev_limit=15)
-    assert found.dev.text == [text for text, _ in tiny.text_rows()[50:65]]
-    assert len(found.train) == 50
-    assert found.counts["removed_dev"] == 10
+    found = read("classification", train="rows.tsv", dev="dev.tsv")
+    assert found.dev.text == [text for text, _ in tiny.text_rows()[50:90]]
+    assert (len(found.train), found.counts["removed_dev"]) == (50, 10)
+
+
+def test_a_part_of_a_dev_file_is_chosen_by_hash_and_told(place, capsys):
+    """A file that is sorted by label does not give one class alone, and its order changes nothing."""
+    rows = sorted(tiny.text_rows()[50:110], key=lambda row: row[1])
+    write("rows.tsv", tiny.text_rows(50))
+    write("dev.tsv", rows)
+    write("turned.tsv", rows[::-1])
+    parts = [read("classification", train="rows.tsv", dev=name, dev_limit=15).dev for name in ("dev.tsv", "turned.tsv")]
+    assert len(parts[0]) == 15
+    assert len(set(parts[0].labels.tolist())) > 1
+    assert sorted(parts[0].text) == sorted(parts[1].text)
+    assert "15 of 60 dev examples are used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["classification", "pairs", "multilabel", "regression", "tokens"])
