@@ -74,7 +74,7 @@ class MaskedLMLosses(nn.Module):
         self.runs_teacher = any(isinstance(spec, MaskedLMLogits) for spec in self.specs)
 
     def forward(
-        self, features: Mapping[str, Tensor], step: int, progress: float | None, share: Share | None = None
+        self, features: Mapping[str, Tensor], step: int, progress: float | None, share: Share | None = None, part: int = 0
     ) -> dict[str, Tensor]:
         """One batch.
 
@@ -83,11 +83,12 @@ class MaskedLMLosses(nn.Module):
             step: optimizer steps done; with the seed it decides what is masked.
             progress: share of the stage's steps that is done; None for weights without schedule.
             share: which rows of the whole batch these are, where several processes share it.
+            part: which batch of the step this is, where it has several.
 
         Returns:
             Name -> weighted loss.
         """
-        ids, labels = self.mask(features["input_ids"], features["attention_mask"], step, share)
+        ids, labels = self.mask(features["input_ids"], features["attention_mask"], step, share, part)
         inputs = {name: features[name] for name in ("attention_mask", "token_type_ids") if name in features}
         self._seen = {"input_ids": ids, **inputs}
         assert self.model is not None, "made in __init__"
@@ -109,18 +110,20 @@ class MaskedLMLosses(nn.Module):
         """What the student has last read: the batch with its tokens masked."""
         return self._seen or features
 
-    def mask(self, ids: Tensor, attention_mask: Tensor, step: int, share: Share | None = None) -> tuple[Tensor, Tensor]:
+    def mask(
+        self, ids: Tensor, attention_mask: Tensor, step: int, share: Share | None = None, part: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Mask tokens of a batch.
 
         Args:
             ids, attention_mask: int64 [B, L].
-            step: decides, with the seed, which.
+            step, part: decide, with the seed, which.
             share: which rows of the whole batch these are: they are masked as one process would mask them.
 
         Returns:
             The ids that the models read, and the labels: the old id where a token was chosen, else -100; int64 [B, L].
         """
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + part * 999_999_937)
         vocabulary = int(self._teacher[0].config.vocab_size)
 
         def drawn(random: Callable[[Sequence[int]], Tensor]) -> Tensor:

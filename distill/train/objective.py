@@ -51,12 +51,14 @@ class Objective(nn.Module):
 
     Attributes:
         step, steps: optimizer steps that are done in this stage, and all of them.
+        part: which batch of a step this is, from 0, where gradients of several are summed.
         judging: whether the loss is wanted to compare checkpoints by: schedules of weights are then left out.
         share: this process's rows of a batch that several share; None where it is whole.
     """
 
     step = 0
     steps = 1
+    part = 0
     judging = False
     share: Share | None = None
 
@@ -146,7 +148,8 @@ class EmbeddingObjective(Objective):
             assert teacher_embedding is not None, "the collator adds what the losses ask for"
             parts |= self._vector_parts(self.embed(features), teacher_embedding)
         if self.masked is not None:
-            parts |= self.masked(features, 0 if self.judging else self.step, self.progress, self.share)
+            step, part = (0, 0) if self.judging else (self.step, self.part)
+            parts |= self.masked(features, step, self.progress, self.share, part)
         elif self.inner is not None and not self.losses:
             self.embed(features)
         if self.inner is not None:

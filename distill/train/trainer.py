@@ -101,6 +101,7 @@ class DistillTrainer(Trainer):
         if resume and (resume / SUMS).exists():
             sums, self.summed_since = read_json(resume / SUMS)
             self.sums = sums if leads() else {}
+        self.passes = (-1, 0)  # the step of the last batch, and which of that step's batches it was
         self.rows: list[Tensor] = []
         self.unseen: list[tuple[str, str, Tensor, dict[str, Tensor]]] = []
         super().__init__(
@@ -180,7 +181,9 @@ class DistillTrainer(Trainer):
         """The objective's loss; its parts are summed for the next log line."""
         rows = inputs.pop("row")
         objective: Objective = self.accelerator.unwrap_model(model)
-        objective.step, objective.steps = self.state.global_step, max(1, self.state.max_steps)
+        done = self.state.global_step
+        self.passes = (done, self.passes[1] + 1 if self.passes[0] == done else 0)
+        objective.step, objective.steps, objective.part = done, max(1, self.state.max_steps), self.passes[1]
         self.rows.append(rows)
         outputs = model(**inputs) if self.share is None else self._shared(model, objective, inputs)
         self.unseen.append(("loss", self._place(), rows, {name: value.detach() for name, value in outputs.items()}))

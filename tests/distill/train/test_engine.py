@@ -57,6 +57,20 @@ def test_the_logged_total_is_the_sum_of_the_logged_parts(train, batch_size, accu
     assert found.facts["stages"][0]["steps"] == steps
 
 
+def test_every_batch_of_a_step_has_a_number(train, monkeypatch):
+    """What is drawn at random for a batch goes by it, so that batches of one step are not alike."""
+    seen, forward = [], engine.EmbeddingObjective.forward
+
+    def watched(self, *args, **kwargs):
+        if self.training:
+            seen.append((self.step, self.part))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(engine.EmbeddingObjective, "forward", watched)
+    train(stages=[{"losses": ["embedding_cosine"], "max_steps": 2, "batch_size": 8}], gradient_accumulation=3)
+    assert seen[-6:] == [(step, part) for step in (0, 1) for part in range(3)]
+
+
 def test_the_total_is_the_sum_where_several_steps_share_a_line(train, monkeypatch):
     monkeypatch.setattr(arguments, "LOG_LINES", 4)
     found = train(stages=[{"epochs": 1}], evaluate_every=6)

@@ -95,6 +95,7 @@ def test_seed_and_step_decide_alone():
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
     for seed, step in ((4, 10), (5, 9)):
         assert not torch.equal(listen(seed=seed).mask(ids, mask, step)[1], one[1])
+    assert not torch.equal(listen(seed=4).mask(ids, mask, 9, part=1)[1], one[1])
 
 
 def test_both_losses_by_hand():
