@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import onnxruntime as ort
 import pytest
 import tiny
 from artefacts import facts, log, read
@@ -157,3 +158,24 @@ def test_a_teacher_that_is_told_which_text_a_token_is_of_is_not_left_without(kin
     with pytest.raises(ModelError, match="which of two texts") as caught:
         distill.run(recipe(kind, student={"from": str(start), "layers": 1}, stages=stages), out=tmp_path / "run")
     assert "token_type_ids" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["pairs", "spans"])
+def test_a_teacher_of_one_token_type_with_berts_tokenizer(kind, tmp_path, train_recipe):
+    """As klue/roberta is: from the teacher's training to a file whose graph asks for no token types."""
+    tiny.write_encoder(tmp_path / "klue", "roberta", layers=2, hidden=32)
+    tiny.tokenizer("bert").save_pretrained(tmp_path / "klue")
+    teacher = {"model": str(tmp_path / "klue"), "max_length": 60, "finetune": {"epochs": 0.1, **QUICK}}
+    stages = [{"losses": ["hidden_mse", "kl_divergence"], "max_steps": 3, **QUICK}]
+    out = tmp_path / "run"
+    train_recipe(recipe(kind, teacher=teacher, student={"layers": 1}, stages=stages), out)
+    model, tokenizer = load_head_student(out / "student", CLASSES[recipe(kind)["task"]])
+    assert "token_type_ids" not in tokenizer("a dog", "a cat")
+    assert model.config.type_vocab_size == 1
+    proof = distill.export_onnx(
+        str(out / "student"), tmp_path / "onnx", presets=("fp32",), task="spans" if kind == "spans" else None
+    )
+    assert proof["models"]["fp32"]["passed"]
+    (file,) = (tmp_path / "onnx").rglob("model.onnx")
+    inputs = {node.name for node in ort.InferenceSession(str(file)).get_inputs()}
+    assert inputs == {"input_ids", "attention_mask"}
