@@ -21,6 +21,7 @@ from distill.errors import DistillError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="tinybert-task", help="shipped recipe or .yaml file (default: %(default)s)")
     parser.add_argument("--teacher", help="hub id, folder or package:IMPORT_NAME, fine-tuned already (default: the recipe's)")
@@ -60,6 +61,7 @@ def values(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Check the recipe, run it and tell where the report is; the exit status."""
     args = parse(arguments)
     try:
         recipe = distill.load_recipe(args.recipe, values(args))

@@ -17,11 +17,9 @@ from distill.errors import DataError, DistillError, UserError
 from distill.files import atomic_folder, read_json
 from distill.locating import locate_model
 
-HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMaskedLM")
-"""Heads that stay on their encoder."""
-
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "model", help="hub id, folder or package:IMPORT_NAME; of sentence-transformers or an encoder of transformers"
@@ -59,11 +57,11 @@ def load(name: str) -> tuple[Any, Any, list[str]]:
         ModelError: it cannot be loaded, or weights are missing, but those of a pooler, which is then left out.
     """
     import torch
-    import transformers
+    from transformers import AutoModel
 
     from distill.loading import from_folder, loading, quiet_loading, refuse_missing
     from teachers.folder import check_folder, download
-    from teachers.heads import load_tokenizer
+    from teachers.heads import CLASSES, load_masked_lm, load_tokenizer, load_trained_head
     from teachers.load import load_encoder
 
     place = locate_model(name)
@@ -73,20 +71,23 @@ def load(name: str) -> tuple[Any, Any, list[str]]:
         return encoder.eval(), encoder.tokenizer, list(filter(None, encoder.prompts.values()))
     check_folder(folder, name)
     saved = str((read_json(folder / "config.json").get("architectures") or [""])[0])
-    head = next((head for head in HEADS if saved.endswith(head)), "")
-    kind = getattr(transformers, f"AutoModel{head}")
+    task = next((task for task, kind in CLASSES.items() if saved.endswith(kind.removeprefix("AutoModel"))), None)
+    if task is not None:
+        head = load_trained_head(name, task)  # type: ignore[arg-type]
+        return head.model, head.tokenizer, []
+    if saved.endswith("ForMaskedLM"):
+        return load_masked_lm(name), load_tokenizer(folder, name), []
     with loading(folder, name), torch.random.fork_rng(devices=[]), quiet_loading():
-        model, info = from_folder(kind, folder)
-        missing = sorted(info["missing_keys"])
-        if missing and not head and all(key.startswith("pooler.") for key in missing):
-            model, info = from_folder(kind, folder, add_pooling_layer=False)
-            missing = sorted(info["missing_keys"])
-    if missing:
-        refuse_missing(missing, type(model).__name__, name)
+        model, info = from_folder(AutoModel, folder)
+        if info["missing_keys"] and all(key.startswith("pooler.") for key in info["missing_keys"]):
+            model, info = from_folder(AutoModel, folder, add_pooling_layer=False)
+    if info["missing_keys"]:
+        refuse_missing(sorted(info["missing_keys"]), type(model).__name__, name)
     return model.eval(), load_tokenizer(folder, name), []
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what `load` gave as a folder of its kind."""
     from sentence_transformers import SentenceTransformer
 
     from students.save import save_student
@@ -105,6 +106,7 @@ def size(model: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Trim, save and tell what it cost; the exit status."""
     args = parse(arguments)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:

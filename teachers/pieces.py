@@ -100,7 +100,7 @@ def as_read(model: nn.Module, batch: Mapping[str, Tensor], ids: Tensor | None) -
     Returns:
         The batch with the teacher's ids, and without the token types where the teacher has none: MPNet reads no such thing.
     """
-    typed, tokens = reads_types(type(model)), batch["input_ids"]  # type: ignore[arg-type]  # mypy: classes are hashable
+    typed, tokens = reads_types(model), batch["input_ids"]
     read = {name: value for name, value in batch.items() if typed or name != "token_type_ids"}
     return {**read, "input_ids": tokens if ids is None else ids.to(tokens.device)[tokens]}
 
@@ -118,9 +118,13 @@ def read_key(model: nn.Module, row: Mapping[str, Any], ids: Tensor | None) -> by
     return row_key(read["input_ids"].numpy(), None if types is None else types.numpy())
 
 
+def reads_types(model: nn.Module) -> bool:
+    """Whether a model of transformers is told which text each token is of."""
+    return _kind_reads_types(type(model))  # type: ignore[arg-type]  # mypy: classes are hashable
+
+
 @functools.cache
-def reads_types(kind: type[nn.Module]) -> bool:
-    """Whether models of this kind are told which text each token is of."""
+def _kind_reads_types(kind: type[nn.Module]) -> bool:
     return "token_type_ids" in inspect.signature(kind.forward).parameters
 
 

@@ -68,12 +68,12 @@ def read_text_examples(
     rows = list(source.rows(on_bad_row, counts))
     if not rows:
         raise DataError("this source has no examples", where=source.where, hint="check the columns, or give more text")
-    if task == "classification" and source.guessed and _stands_alone([label for _, label in rows]):
-        raise _no_example(source.where, [*rows[0][0], rows[0][1]])
-    array, names = _labels(task, [label for _, label in rows], labels, source.where)
+    texts, found = [part for part, _ in rows], [label for _, label in rows]
+    if task == "classification" and source.guessed and _stands_alone(found):
+        raise _no_example(source.where, [*texts[0], found[0]])
+    array, names = _labels(task, found, labels, source.where)
     if use == "optional":
-        counts["unlabelled"] += sum(label is None for _, label in rows)
-    texts = [part for part, _ in rows]
+        counts["unlabelled"] += sum(label is None for label in found)
     second = [part[1] for part in texts] if source.texts == 2 else None
     return TextExamples([part[0] for part in texts], second, array), names
 
@@ -161,6 +161,7 @@ def _example(
 
 
 def _no_example(where: str, values: Sequence[Any]) -> DataError:
+    """What is said of a first row that is taken for the names of the columns."""
     return DataError(
         "the first row looks like the names of the columns",
         where=f"{where}, row 1",

@@ -88,6 +88,7 @@ class DelimitedTable:
         self._width = len(self.names or self.first or ())
 
     def read(self, positions: Sequence[int]) -> Iterator[Row]:
+        """See `Table`; a row of another width than the first is wrong."""
         rows = self._cells()
         if self._header:
             next(rows, None)
@@ -153,6 +154,7 @@ class JsonTable:
         self.first = tuple(sample.values()) or None
 
     def read(self, positions: Sequence[int]) -> Iterator[Row]:
+        """See `Table`."""
         keys = [(self.names or ())[position] for position in positions]
         for number, row in self._objects():
             if isinstance(row, DataError):
@@ -205,6 +207,7 @@ class ParquetTable:
         self.first = next((values for _, values in rows if not isinstance(values, DataError)), None)
 
     def read(self, positions: Sequence[int], batch_size: int = 1000) -> Iterator[Row]:
+        """See `Table`; so many rows are read at once."""
         known = self.names or ()
         names = [known[position] for position in positions]
         places = [known[:position].count(known[position]) for position in positions]  # columns may share a name

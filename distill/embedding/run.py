@@ -189,6 +189,7 @@ class EmbeddingRun:
         }
 
         def work() -> dict[str, Any]:
+            """Read, clean and split the text, and write it to data/."""
             words = whole_words(self.lead.tokenizer) if isinstance(spec.augment, VocabularyMixSpec) else ()
             made = prepare(spec, train=train, evaluate=evaluate, words=words, mask=mask, seed=self.recipe.seed, parts=parts)
             if leads():

@@ -55,7 +55,7 @@ def _check_tokens(loss: str, teacher: HeadModel, start: HeadModel, student: Head
             "kl_divergence, hard_label)",
         )
     untold = pairs and takes_token_types(teacher.tokenizer) and not takes_token_types(start.tokenizer)
-    if untold and reads_types(type(teacher.model)):  # type: ignore[arg-type]  # mypy: classes are hashable
+    if untold and reads_types(teacher.model):
         raise ModelError(
             f"the loss {loss} lets the teacher read the student's tokens, and those do not say which of two texts each is of",
             where=f"{where}.losses",

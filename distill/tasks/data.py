@@ -71,13 +71,12 @@ def read_task_data(spec: DataSpec, task: str) -> TaskData:
     dev: Examples
     if isinstance(spec.dev, SourceSpec):
         dev = reader.read(spec.dev, labels.names)
+        if len(dev) > spec.dev_limit:
+            note(f"data: {spec.dev_limit:,} of {len(dev):,} dev examples are used, chosen by hash (data.dev_limit)")
+            dev = dev.select(np.array(sorted(_by_key(example_keys(dev))[: spec.dev_limit]), dtype=np.int64))
     else:
         train = _without(train, blocked, counts, "removed_evaluation")
         train, dev = _split(train, spec.dev, spec.dev_limit)
-    if len(dev) > spec.dev_limit:
-        note(f"data: {spec.dev_limit:,} of {len(dev):,} dev examples are used, chosen by hash (data.dev_limit)")
-        order = sorted(range(len(dev)), key=example_keys(dev).__getitem__)
-        dev = dev.select(np.array(sorted(order[: spec.dev_limit]), dtype=np.int64))
     train = _without(train, blocked, counts, "removed_evaluation")
     train = _without(train, set(example_keys(dev)), counts, "removed_dev")
     for name, part in (("train", train), ("dev", dev)):
@@ -206,6 +205,11 @@ def example_keys(examples: Any) -> list[bytes]:
     ]
 
 
+def _by_key(keys: Sequence[bytes]) -> list[int]:
+    """The numbers of rows in the order of their keys, which has nothing to do with that of the file."""
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
 def _without(examples: Any, blocked: set[bytes], counts: Counter[str], name: str) -> Any:
     """The examples whose key is not blocked; the others are counted."""
     keep = [row for row, key in enumerate(example_keys(examples)) if key not in blocked]
@@ -217,7 +221,7 @@ def _split(examples: Any, spec: ShareSpec, limit: int) -> tuple[Any, Any]:
     """Hold out a share by hash: equal texts fall on one side."""
     keys = example_keys(examples)
     bound = int(spec.share * 2**64)
-    order = sorted(range(len(keys)), key=lambda row: keys[row])
+    order = _by_key(keys)
     inside = [row for row in order if int.from_bytes(keys[row][:8], "big") < bound]
     held = set((inside if len(inside) >= 2 else order[:2])[:limit])
     last = {keys[row] for row in held}

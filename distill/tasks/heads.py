@@ -143,6 +143,7 @@ class Heads:
         }
 
         def work() -> dict[str, Any]:
+            """Train the teacher, and save it."""
             read_as(teacher.model, recipe.task)
             features = features_of(recipe, data, data.train, teacher)
             facts = train_task(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from students.cost import count_parameters
 from students.heads import HeadStudent, load_head_student, save_head_student
-from teachers.heads import CLASSES, HeadModel
+from teachers.heads import CLASSES
 from teachers.pieces import same_pieces
 from teachers.precision import Precision, keyed
 
@@ -66,11 +66,15 @@ class Training:
         self.recipe, self.folder, self.data, self.precision = recipe, folder, data, precision
         self.heads, self.teacher_key, self.student = heads, dict(teacher_key), student
 
-    def _ids(self, head: HeadModel) -> Tensor | None:
-        """A teacher's id of each of the student's, where the teacher reads the student's tokens and they have other ids."""
-        pieces = same_pieces(head.tokenizer, self.heads.start.tokenizer, pairs=self.data.pairs)
-        assert pieces is not None, "checked before the first step"
-        return pieces.of_trimmed(self.student.ids)
+    @functools.cached_property
+    def ids(self) -> list[Tensor | None]:
+        """Each teacher's id of each of the student's, where they read the student's tokens; None where these are the same."""
+        found = []
+        for head, _ in self.heads.each():
+            pieces = same_pieces(head.tokenizer, self.heads.start.tokenizer, pairs=self.data.pairs)
+            assert pieces is not None, "checked before the first step"
+            found.append(pieces.of_trimmed(self.student.ids))
+        return found
 
     def go(self) -> Recipe:
         """Train the student, or load what an earlier run with the same inputs trained.
@@ -130,7 +134,7 @@ class Training:
         dev_logits: Sequence[np.ndarray] | None = None
         if names & STATES:  # it runs beside the student, or its states are stored
             kept, size = kept_layers(recipe.student, student.layers), recipe.teacher.batch_size
-            inner = InnerTeacher(teacher.model, self._ids(teacher), kept=kept, key=self.teacher_key, batch_size=size)
+            inner = InnerTeacher(teacher.model, self.ids[0], kept=kept, key=self.teacher_key, batch_size=size)
         says = Predictions(teacher.model, recipe.task, self.heads.order)
         limits = {"student": student.max_length, "teacher": teacher.max_length}
         if inner is not None and says_live(recipe, [features, dev.features], **limits, trimmed=student.ids is not None):
@@ -167,11 +171,12 @@ class Training:
         if not any(loss.name in COMPARING for stage in recipe.stages for loss in stage.losses):
             return None, None
         by_token = recipe.task in BY_TOKEN
-        asked = [(head, order, head_key(head, order), self._ids(head) if by_token else None) for head, order in self.heads.each()]
+        asked = [(head, order, head_key(head, order)) for head, order in self.heads.each()]
+        ids_of = self.ids if by_token else [None] * len(asked)
         hashes, found = trained_on(self.folder), []
         for name, part in (("train", data.train), ("dev", data.dev)):
             each = []
-            for head, order, key, ids in asked:
+            for (head, order, key), ids in zip(asked, ids_of, strict=True):
                 reader = student if by_token else head
                 how: dict[str, Any] = {"stride": recipe.data.stride, "max_length": reader.max_length}
                 how |= {} if ids is None else {"ids": fingerprint(ids.tolist())}

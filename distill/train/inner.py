@@ -184,7 +184,7 @@ class InnerLosses(nn.Module):
         """One forward pass of the teacher, in eval mode and without gradient; its logits, where it `says` them."""
         (encoder,) = self._teacher
         device = features["input_ids"].device
-        if self.says is None and next(encoder.parameters()).device != device:  # what says predictions moves all of its model
+        if next(encoder.parameters()).device != device:
             encoder.to(device)
         encoder.eval()
         with torch.no_grad():
