@@ -150,7 +150,7 @@ def _head_model(name: str, model: Any, tokenizer: Any, task: HeadTask, max_lengt
 def _without_types(tokenizer: Any, config: Any) -> None:
     """Let a tokenizer give no token types where its model knows one alone, or none.
 
-    klue/roberta is one: BERT's tokenizer calls a second text 1, and the model has a vector for 0.
+    A RoBERTa with BERT's tokenizer is one: that calls a second text 1, and the model has a vector for 0 alone.
     """
     if getattr(config, "type_vocab_size", 0) > 1 or getattr(config, "siamese", False):
         return

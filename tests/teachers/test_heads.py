@@ -173,7 +173,7 @@ def test_an_encoder_has_no_masked_lm_head(family, tmp_path):
 
 @pytest.mark.parametrize("task", ["classification", "spans"])
 def test_a_model_of_one_token_type_is_told_of_none(task, tmp_path):
-    """klue/roberta is a RoBERTa with BERT's tokenizer, which calls a second text 1."""
+    """A RoBERTa with BERT's tokenizer, which calls a second text 1."""
     from transformers import AutoTokenizer
 
     from students.heads import save_head_student

@@ -162,7 +162,7 @@ def test_a_teacher_that_is_told_which_text_a_token_is_of_is_not_left_without(kin
 
 @pytest.mark.parametrize("kind", ["pairs", "spans"])
 def test_a_teacher_of_one_token_type_with_berts_tokenizer(kind, tmp_path, train_recipe):
-    """As klue/roberta is: from the teacher's training to a file whose graph asks for no token types."""
+    """From the teacher's training to a file whose graph asks for no token types."""
     tiny.write_encoder(tmp_path / "klue", "roberta", layers=2, hidden=32)
     tiny.tokenizer("bert").save_pretrained(tmp_path / "klue")
     teacher = {"model": str(tmp_path / "klue"), "max_length": 60, "finetune": {"epochs": 0.1, **QUICK}}
